@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | in memory | [`seal`], [`seal_into`] | [`open`] |
 //! | a stream | [`SealWriter`] | [`OpenReader`] |
+//! | big inputs, on several cores | [`seal_parallel`] | [`open_parallel`] |
 //! | parts of a message | | [`OpenAt`] |
 //!
 //! Every way of encrypting makes the same bytes from the same salt. There is no way to get at
@@ -33,6 +34,7 @@ mod error;
 mod key;
 mod layout;
 mod message;
+mod parallel;
 mod random_access;
 mod reader;
 mod transfer;
@@ -44,6 +46,7 @@ pub use layout::{
     CHUNK_LEN, COMMITMENT_LEN, HEADER_LEN, SALT_LEN, TAG_LEN, plaintext_len, sealed_len,
 };
 pub use message::{open, seal, seal_into};
+pub use parallel::{Parallel, open_parallel, seal_parallel};
 pub use random_access::OpenAt;
 pub use reader::OpenReader;
 pub use writer::SealWriter;
