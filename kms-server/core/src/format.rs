@@ -1,0 +1,3 @@
+//! Stored and answered bytes, exactly as docs/formats.md says. Never guesses a format: each begins with its number.
+
+pub mod wrapped;

@@ -1,0 +1,3 @@
+//! The life cycle of datasets, their key versions and shred secrets: records, states, events, rotation.
+
+pub mod record;

@@ -1,0 +1,164 @@
+//! Where records lie and under what condition they are written. Keys are random ids, keyed hashes or
+//! numbers; never a name.
+
+use super::Record;
+use crate::name::{KeyId, SecretId, VersionNumber};
+
+/// A tree of the store; its number stands in record contexts and never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Tree {
+    /// Key id -> dataset.
+    Dataset = 1,
+    /// Key id, version number -> version with its key.
+    Version = 2,
+    /// Secret id -> shred secret.
+    Shred = 3,
+    /// Keyed hash of a scope -> id of its newest secret.
+    ShredName = 4,
+    /// Keyed hash of principal, action, request id -> outcome.
+    Request = 5,
+    /// Month -> that month's audit key.
+    AuditKey = 6,
+    /// Fixed ids -> the service's own random keys and marks.
+    System = 7,
+    /// Key id, version -> uses so far.
+    Usage = 8,
+    /// Change number -> leaf not yet known to be logged.
+    Outbox = 9,
+}
+
+impl Tree {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Dataset,
+        Self::Version,
+        Self::Shred,
+        Self::ShredName,
+        Self::Request,
+        Self::AuditKey,
+        Self::System,
+        Self::Usage,
+        Self::Outbox,
+    ];
+
+    /// Few enough to be verified before the first answer after unseal; the others are scrubbed in
+    /// the background.
+    #[must_use]
+    pub const fn verified_at_unseal(self) -> bool {
+        matches!(
+            self,
+            Self::Dataset | Self::Version | Self::AuditKey | Self::System
+        )
+    }
+}
+
+/// Where a record lies: its tree and its key, at most 64 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// The tree.
+    pub tree: Tree,
+    /// Unique in the tree.
+    pub key: Box<[u8]>,
+}
+
+/// Our own store counter after the transaction that wrote a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+/// What must be true of a record for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// There is none.
+    Absent,
+    /// It is the one that was read.
+    Unchanged(Revision),
+    /// Whatever; only for records that one job alone writes.
+    Anything,
+}
+
+/// One write of a change; `record` `None` removes (only where no tombstone is owed).
+#[derive(Debug)]
+pub struct Write {
+    /// Where.
+    pub key: RecordKey,
+    /// Under what condition.
+    pub expect: Expect,
+    /// What.
+    pub record: Option<Record>,
+}
+
+impl RecordKey {
+    fn new(tree: Tree, key: &[u8]) -> Self {
+        Self {
+            tree,
+            key: key.into(),
+        }
+    }
+
+    /// A dataset's.
+    #[must_use]
+    pub fn dataset(key_id: KeyId) -> Self {
+        Self::new(Tree::Dataset, &key_id.0)
+    }
+
+    /// A version's.
+    #[must_use]
+    pub fn version(key_id: KeyId, number: VersionNumber) -> Self {
+        Self::new(
+            Tree::Version,
+            &[&key_id.0[..], &number.get().to_be_bytes()].concat(),
+        )
+    }
+
+    /// A shred secret's, by id.
+    #[must_use]
+    pub fn shred(id: SecretId) -> Self {
+        Self::new(Tree::Shred, &id.0)
+    }
+
+    /// A shred secret's, by the keyed hash of its scope.
+    #[must_use]
+    pub fn shred_name(hash: [u8; 32]) -> Self {
+        Self::new(Tree::ShredName, &hash)
+    }
+
+    /// An idempotency record's, by keyed hash.
+    #[must_use]
+    pub fn request(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Request, &hash)
+    }
+
+    /// An audit month key's: `YYYY-MM`.
+    #[must_use]
+    pub fn audit_key(month: &str) -> Self {
+        Self::new(Tree::AuditKey, month.as_bytes())
+    }
+
+    /// The system keys'.
+    #[must_use]
+    pub fn system_keys() -> Self {
+        Self::new(Tree::System, b"keys")
+    }
+
+    /// The time mark's.
+    #[must_use]
+    pub fn time_mark() -> Self {
+        Self::new(Tree::System, b"time")
+    }
+
+    /// A usage record's.
+    #[must_use]
+    pub fn usage(key_id: KeyId, number: VersionNumber) -> Self {
+        Self {
+            tree: Tree::Usage,
+            key: Self::version(key_id, number).key,
+        }
+    }
+
+    /// An outbox record's.
+    #[must_use]
+    pub fn outbox(change: u64) -> Self {
+        Self::new(Tree::Outbox, &change.to_be_bytes())
+    }
+}
