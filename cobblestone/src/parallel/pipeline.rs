@@ -93,8 +93,8 @@ pub(super) fn run<R: Read + Send>(
             }
         }
         drop(done);
-        // both channels end with this call, and with them the workers
-        write_in_order(direction, &to_write, &free, writer, options.progress)
+        // takes its ends of both channels with it, however it ends: that stops the workers
+        write_in_order(direction, to_write, free, writer, options.progress)
     })
 }
 
@@ -151,8 +151,8 @@ fn work<R: Read>(direction: &impl Direction, source: &Mutex<Source<R>>, done: &S
 
 fn write_in_order(
     direction: &impl Direction,
-    to_write: &Receiver<Batch>,
-    free: &SyncSender<Buffer>,
+    to_write: Receiver<Batch>,
+    free: SyncSender<Buffer>,
     mut writer: impl Write,
     progress: Option<&dyn Fn(u64)>,
 ) -> io::Result<u64> {
