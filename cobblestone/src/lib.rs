@@ -29,6 +29,7 @@
 //!
 //! [chunked-encryption]: https://c2sp.org/chunked-encryption
 
+mod buffer;
 mod chunk;
 mod error;
 mod key;

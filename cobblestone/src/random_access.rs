@@ -4,8 +4,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
-use zeroize::Zeroizing;
-
+use crate::buffer::Buffer;
 use crate::chunk::ChunkKey;
 use crate::error::Error;
 use crate::key::Key;
@@ -27,7 +26,7 @@ pub struct OpenAt<R: Read + Seek> {
     plaintext_len: u64,
     /// for [`Read`] and [`Seek`]
     position: u64,
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: Buffer,
     /// which chunk lies opened in `buffer`, and its plaintext length
     opened: Option<(u64, usize)>,
 }
@@ -51,7 +50,7 @@ impl<R: Read + Seek> OpenAt<R> {
             inner_position: None,
             plaintext_len,
             position: 0,
-            buffer: Zeroizing::new(vec![0; SEALED_CHUNK_LEN]),
+            buffer: Buffer::new(SEALED_CHUNK_LEN),
             opened: None,
         };
         opened.open_chunk(plaintext_len / CHUNK_LEN as u64)?;

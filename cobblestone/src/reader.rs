@@ -5,8 +5,7 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
 
-use zeroize::{Zeroize, Zeroizing};
-
+use crate::buffer::Buffer;
 use crate::chunk::ChunkKey;
 use crate::error::Error;
 use crate::key::Key;
@@ -27,7 +26,7 @@ const BATCH_CHUNKS: usize = 16;
 pub struct OpenReader<R: Read> {
     inner: R,
     chunk_key: Box<ChunkKey>,
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: Buffer,
     /// plaintext of the last opened chunk, not yet yielded
     opened: Range<usize>,
     /// what `inner` gave and is still sealed
@@ -54,7 +53,7 @@ impl<R: Read> OpenReader<R> {
         Ok(Self {
             inner,
             chunk_key,
-            buffer: Zeroizing::new(vec![0; BATCH_CHUNKS * SEALED_CHUNK_LEN]),
+            buffer: Buffer::new(BATCH_CHUNKS * SEALED_CHUNK_LEN),
             opened: 0..0,
             sealed: 0..0,
             index: 0,
@@ -109,8 +108,6 @@ impl<R: Read> BufRead for OpenReader<R> {
 
     fn consume(&mut self, len: usize) {
         let end = self.opened.end.min(self.opened.start.saturating_add(len));
-        let used = self.opened.start..end;
-        self.buffer.get_mut(used).unwrap_or_default().zeroize();
         self.opened.start = end;
     }
 }

@@ -4,8 +4,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use zeroize::Zeroizing;
-
+use crate::buffer::Buffer;
 use crate::chunk::ChunkKey;
 use crate::error::Error;
 use crate::key::{Key, Salt};
@@ -26,7 +25,7 @@ pub struct SealWriter<W: Write> {
     inner: W,
     chunk_key: Box<ChunkKey>,
     /// header or sealed chunks up to `sealed`, then plaintext up to `filled`
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: Buffer,
     sealed: usize,
     filled: usize,
     index: u64,
@@ -38,14 +37,14 @@ impl<W: Write> SealWriter<W> {
     /// [`seal`](crate::seal).
     pub fn new(inner: W, key: &Key, context: &[u8], salt: &Salt) -> Self {
         let (header, chunk_key) = key.seal_message(context, salt);
-        let mut buffer = vec![0; HEADER_LEN + BATCH_CHUNKS * SEALED_CHUNK_LEN];
+        let mut buffer = Buffer::new(HEADER_LEN + BATCH_CHUNKS * SEALED_CHUNK_LEN);
         for (to, from) in buffer.iter_mut().zip(header) {
             *to = from;
         }
         Self {
             inner,
             chunk_key: Box::new(chunk_key),
-            buffer: Zeroizing::new(buffer),
+            buffer,
             sealed: HEADER_LEN,
             filled: HEADER_LEN,
             index: 0,

@@ -10,9 +10,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use zeroize::Zeroizing;
-
 use super::Parallel;
+use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::layout::SEALED_CHUNK_LEN;
 
@@ -33,8 +32,8 @@ const _: () = assert!(buffers(MAX_THREADS) * BATCH_LEN <= 64 << 20);
 /// A run of chunks on its way.
 pub(super) struct Batch {
     number: u64,
-    /// [`BATCH_LEN`] bytes; wiped when dropped
-    pub(super) buffer: Zeroizing<Vec<u8>>,
+    /// [`BATCH_LEN`] bytes
+    pub(super) buffer: Buffer,
     /// plaintext bytes: read, or opened; 0 before
     pub(super) text_len: usize,
     /// bytes of chunks with their tags: read, or sealed; 0 before, so that a batch that failed
@@ -72,7 +71,7 @@ pub(super) fn run<R: Read + Send>(
     let (free, to_fill) = sync_channel(buffers(threads));
     let (done, to_write) = sync_channel(buffers(threads));
     for _ in 0..buffers(threads) {
-        let _ = free.send(Zeroizing::default());
+        let _ = free.send(Buffer::default());
     }
     let source = Mutex::new(Source {
         reader,
@@ -94,15 +93,15 @@ pub(super) fn run<R: Read + Send>(
             }
         }
         drop(done);
-        // both channels end with this call, and with them the workers
-        write_in_order(direction, &to_write, &free, writer, options.progress)
+        // takes its ends of both channels with it, however it ends: that stops the workers
+        write_in_order(direction, to_write, free, writer, options.progress)
     })
 }
 
 /// The input, behind the lock that makes reading one at a time.
 struct Source<R> {
     reader: R,
-    to_fill: Receiver<Zeroizing<Vec<u8>>>,
+    to_fill: Receiver<Buffer>,
     number: u64,
     ended: bool,
 }
@@ -115,7 +114,7 @@ impl<R: Read> Source<R> {
         }
         let mut buffer = self.to_fill.recv().ok()?;
         if buffer.is_empty() {
-            *buffer = vec![0; BATCH_LEN];
+            buffer = Buffer::new(BATCH_LEN);
         }
         let mut batch = Batch {
             number: self.number,
@@ -152,8 +151,8 @@ fn work<R: Read>(direction: &impl Direction, source: &Mutex<Source<R>>, done: &S
 
 fn write_in_order(
     direction: &impl Direction,
-    to_write: &Receiver<Batch>,
-    free: &SyncSender<Zeroizing<Vec<u8>>>,
+    to_write: Receiver<Batch>,
+    free: SyncSender<Buffer>,
     mut writer: impl Write,
     progress: Option<&dyn Fn(u64)>,
 ) -> io::Result<u64> {
