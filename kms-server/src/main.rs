@@ -1,2 +1,2 @@
-//! placeholder
+//! The daemon's command line.
 fn main() {}

@@ -1,1 +1,99 @@
-//! placeholder
+//! Who may do what. Only [`authorise`] makes the [`Authorised`] that the engine asks for, and only the
+//! road of a call (`call.rs`) calls it.
+
+pub mod action;
+pub mod role;
+
+pub use action::{Action, ActionKind};
+pub use role::{Role, RoleTable};
+
+use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, ShredScope};
+use std::marker::PhantomData;
+
+/// How a principal proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Authentication {
+    /// A client certificate that the configured authority signed.
+    Certificate = 1,
+    /// The daemon itself: its jobs.
+    Internal = 2,
+}
+
+/// Who calls, once identified.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// Canonical name.
+    pub name: PrincipalName,
+    /// How it proved that.
+    pub authentication: Authentication,
+}
+
+/// What a call is about, as far as the decision may depend on it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resource<'a> {
+    /// The dataset; `None` where the action has none, or none of that name exists ("nobody's").
+    pub dataset: Option<(KeyId, &'a DatasetName)>,
+    /// The action is about a dataset, and there is no such one: always denied.
+    pub unknown: bool,
+    /// The key context, where the call has one.
+    pub context: Option<&'a KeyContext>,
+    /// Shred secrets that the call names or touches.
+    pub scopes: &'a [ShredScope],
+}
+
+/// Decides. Implementations never look at the store: they see what is given here.
+pub trait Decide: Send + Sync {
+    /// May `principal` do `action` to `resource`?
+    fn allows(&self, principal: &Principal, action: Action, resource: &Resource<'_>) -> bool;
+    /// Number of the policy generation that decides; stands in every audit entry.
+    fn revision(&self) -> u64;
+}
+
+/// Proof that action `A` on one resource was allowed. Cannot be made elsewhere, copied or stored.
+#[derive(Debug)]
+pub struct Authorised<A> {
+    dataset: Option<KeyId>,
+    principal: PrincipalName,
+    action: PhantomData<A>,
+}
+
+impl<A: ActionKind> Authorised<A> {
+    /// The dataset that it is about.
+    #[must_use]
+    pub const fn dataset(&self) -> Option<KeyId> {
+        self.dataset
+    }
+
+    /// Who may.
+    #[must_use]
+    pub const fn principal(&self) -> &PrincipalName {
+        &self.principal
+    }
+}
+
+/// The decision was no, or there is no such thing; the two look the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not allowed, or no such thing")]
+pub struct NotAllowed;
+
+/// Asks `decide` and makes the proof.
+///
+/// # Errors
+/// [`NotAllowed`] when it says no or the resource is unknown.
+pub fn authorise<A: ActionKind>(
+    decide: &(impl Decide + ?Sized),
+    principal: &Principal,
+    resource: &Resource<'_>,
+) -> Result<Authorised<A>, NotAllowed> {
+    // asked in every case: a decision must not cost less for what does not exist
+    let allowed = decide.allows(principal, A::ACTION, resource);
+    if !allowed || resource.unknown {
+        return Err(NotAllowed);
+    }
+    Ok(Authorised {
+        dataset: resource.dataset.map(|(id, _)| id),
+        principal: principal.name.clone(),
+        action: PhantomData,
+    })
+}

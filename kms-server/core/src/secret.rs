@@ -73,6 +73,10 @@ secret!(
     IndexKey,
     /// Keys the set hash of the root record; a random record of the store, never derived.
     SetHashKey,
+    /// Seed of the instance key (Ed25519, RFC 8032).
+    InstanceSeed,
+    /// X25519 private key of the audit intake.
+    IntakeKey,
     /// One month's key of the audit log's personal groups and secret hashes.
     AuditMonthKey,
     /// A key derived for one use.

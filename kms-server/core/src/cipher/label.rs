@@ -22,6 +22,8 @@ labels! {
     STORE_SET = "kms/v1/store/set;",
     /// Record key of a shred secret's scope.
     INDEX_SHRED = "kms/v1/index/shred;",
+    /// Record key of a dataset's name.
+    INDEX_DATASET = "kms/v1/index/dataset;",
     /// Record key of an idempotency record.
     INDEX_REQUEST = "kms/v1/index/request;",
     /// Fingerprint of the request behind a request id.
@@ -44,6 +46,8 @@ labels! {
     SEAL_MASTER = "kms/v1/seal/master;",
     /// Id of the pre-shared key of a seal (HPKE).
     SEAL_PSK = "kms/v1/seal/psk;",
+    /// An operator's name in an introduction entry.
+    AUDIT_DIRECTORY = "kms/v1/audit/directory;",
     /// Page tokens.
     PAGE_TOKEN = "kms/v1/page-token;",
 }

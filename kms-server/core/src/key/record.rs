@@ -11,7 +11,9 @@ use crate::name::{
     DatasetName, KeyId, PrincipalName, ReasonText, RetentionClass, SecretId, SecretKind,
     ShredScope, VersionNumber,
 };
-use crate::secret::{AuditMonthKey, IndexKey, SetHashKey, ShredSecret, VersionKey};
+use crate::secret::{
+    AuditMonthKey, IndexKey, InstanceSeed, IntakeKey, SetHashKey, ShredSecret, VersionKey,
+};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -132,6 +134,17 @@ pub struct ShredRecord {
     pub secret: Option<ShredSecret>,
 }
 
+/// A record as it stands in the store, read back and opened.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where.
+    pub key: RecordKey,
+    /// The revision that it was written at.
+    pub revision: Revision,
+    /// What; `None` when it was removed.
+    pub record: Option<Record>,
+}
+
 /// What a repeated request id answers: enough to find the outcome, never a plaintext.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
@@ -156,6 +169,10 @@ pub struct SystemKeys {
     pub set_hash: SetHashKey,
     /// Makes principals' ids in the audit log.
     pub directory: IndexKey,
+    /// Seed of the installation's Ed25519 key (RFC 8032).
+    pub instance: InstanceSeed,
+    /// X25519 private key to which personal groups are encrypted while sealed.
+    pub intake: IntakeKey,
 }
 
 /// Marks that must survive a restart.
@@ -178,14 +195,20 @@ pub struct UsageRecord {
     pub through_sequence: u64,
 }
 
-/// A leaf that a change wrote beside itself, until it is known to be logged.
+/// Leaves that a change wrote beside itself, until they are known to be logged; at most
+/// [`OUTBOX_PART_MAX`] bytes in one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRecord {
-    /// Dense number of the leaf among all changes' leaves.
+    /// Dense number of the change.
     pub change: u64,
-    /// The leaf's bytes but for its sequence number.
-    pub leaf: Vec<u8>,
+    /// Which part of the change's leaves, from 0.
+    pub part: u16,
+    /// The leaves' final bytes but for their sequence numbers, in order.
+    pub leaves: Vec<Vec<u8>>,
 }
+
+/// Most bytes of leaves in one outbox record; the store wants small values.
+pub const OUTBOX_PART_MAX: usize = 48 * 1024;
 
 /// Any record.
 #[derive(Debug)]
@@ -195,6 +218,7 @@ pub enum Record {
     Version(VersionRecord),
     Shred(ShredRecord),
     ShredName(SecretId),
+    DatasetName(KeyId),
     Request(RequestRecord),
     AuditKey(AuditMonthKey),
     SystemKeys(SystemKeys),

@@ -10,7 +10,9 @@ use crate::name::{
     AccountName, DatasetName, KeyId, PrincipalName, ReasonText, RetentionClass, SecretId,
     SecretKind, ShredScope, VersionNumber,
 };
-use crate::secret::{AuditMonthKey, IndexKey, SetHashKey, ShredSecret, VersionKey};
+use crate::secret::{
+    AuditMonthKey, IndexKey, InstanceSeed, IntakeKey, SetHashKey, ShredSecret, VersionKey,
+};
 use crate::time::Timestamp;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -34,7 +36,9 @@ impl Record {
             Self::SystemKeys(keys) => {
                 w.u8(7).bytes(keys.index.expose_bytes());
                 w.bytes(keys.set_hash.expose_bytes())
-                    .bytes(keys.directory.expose_bytes());
+                    .bytes(keys.directory.expose_bytes())
+                    .bytes(keys.instance.expose_bytes())
+                    .bytes(keys.intake.expose_bytes());
             }
             Self::TimeMark(mark) => {
                 w.u8(8).i64(mark.high_water.as_micros()).flag(mark.paused);
@@ -44,7 +48,14 @@ impl Record {
                 w.u64(usage.through_sequence);
             }
             Self::Outbox(record) => {
-                w.u8(10).u64(record.change).bytes(&record.leaf);
+                w.u8(10).u64(record.change).u16(record.part);
+                w.u16(count(&record.leaves));
+                record.leaves.iter().for_each(|leaf| {
+                    w.short(leaf);
+                });
+            }
+            Self::DatasetName(id) => {
+                w.u8(11).bytes(&id.0);
             }
         }
         Zeroizing::new(w.finish())
@@ -67,6 +78,8 @@ impl Record {
                 index: IndexKey::from_slice(r.bytes(32)?).ok_or(Malformed)?,
                 set_hash: SetHashKey::from_slice(r.bytes(32)?).ok_or(Malformed)?,
                 directory: IndexKey::from_slice(r.bytes(32)?).ok_or(Malformed)?,
+                instance: InstanceSeed::from_slice(r.bytes(32)?).ok_or(Malformed)?,
+                intake: IntakeKey::from_slice(r.bytes(32)?).ok_or(Malformed)?,
             }),
             8 => Self::TimeMark(TimeMark {
                 high_water: time(&mut r)?,
@@ -78,10 +91,15 @@ impl Record {
                 through_sequence: r.u64()?,
             }),
             10 => {
-                let change = r.u64()?;
-                let leaf = r.bytes(r.rest().len())?.to_vec();
-                Self::Outbox(OutboxRecord { change, leaf })
+                let (change, part) = (r.u64()?, r.u16()?);
+                let leaves = list(&mut r, |r| r.short().map(<[u8]>::to_vec))?;
+                Self::Outbox(OutboxRecord {
+                    change,
+                    part,
+                    leaves,
+                })
             }
+            11 => Self::DatasetName(KeyId(r.array()?)),
             _ => return Err(Malformed),
         };
         r.finish()?;

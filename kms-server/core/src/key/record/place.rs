@@ -24,8 +24,10 @@ pub enum Tree {
     System = 7,
     /// Key id, version -> uses so far.
     Usage = 8,
-    /// Change number -> leaf not yet known to be logged.
+    /// Change number, part -> leaves not yet known to be logged.
     Outbox = 9,
+    /// Keyed hash of a dataset's name -> its key id.
+    DatasetName = 10,
 }
 
 impl Tree {
@@ -40,6 +42,7 @@ impl Tree {
         Self::System,
         Self::Usage,
         Self::Outbox,
+        Self::DatasetName,
     ];
 
     /// Few enough to be verified before the first answer after unseal; the others are scrubbed in
@@ -48,7 +51,7 @@ impl Tree {
     pub const fn verified_at_unseal(self) -> bool {
         matches!(
             self,
-            Self::Dataset | Self::Version | Self::AuditKey | Self::System
+            Self::Dataset | Self::DatasetName | Self::Version | Self::AuditKey | Self::System
         )
     }
 }
@@ -156,9 +159,18 @@ impl RecordKey {
         }
     }
 
+    /// A dataset name's, by keyed hash.
+    #[must_use]
+    pub fn dataset_name(hash: [u8; 32]) -> Self {
+        Self::new(Tree::DatasetName, &hash)
+    }
+
     /// An outbox record's.
     #[must_use]
-    pub fn outbox(change: u64) -> Self {
-        Self::new(Tree::Outbox, &change.to_be_bytes())
+    pub fn outbox(change: u64, part: u16) -> Self {
+        Self::new(
+            Tree::Outbox,
+            &[&change.to_be_bytes()[..], &part.to_be_bytes()].concat(),
+        )
     }
 }

@@ -1,0 +1,143 @@
+//! What the engine and the road know of a call, before it becomes a leaf.
+
+use crate::name::{KeyContext, KeyId, SecretId, VersionNumber};
+use crate::policy::Action;
+use crate::reason::Reason;
+
+/// How a call or item ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Done.
+    Ok,
+    /// Refused or failed.
+    Refused(Reason),
+}
+
+/// One thing that a call did: the whole of a single call, or one item of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// The dataset's key; `None` when the call has none or none was found.
+    pub dataset: Option<KeyId>,
+    /// The version used, made or changed.
+    pub version: Option<VersionNumber>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Keys of the context whose values are logged for good, with their values.
+    pub lasting: Vec<(Box<str>, Box<str>)>,
+    /// The rest of the context: goes into the personal group.
+    pub personal: Vec<(Box<str>, Box<str>)>,
+    /// Shred secrets that took part.
+    pub secrets: Vec<SecretId>,
+    /// Equal items that this stands for.
+    pub count: u32,
+    /// What else an auditor needs, in words of ours or an operator's reason; at most 512 bytes; no personal data.
+    pub note: Box<str>,
+}
+
+/// Everything of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// What was asked.
+    pub action: Action,
+    /// A single call: its one detail, which becomes part of the head. A batch: merged details.
+    pub details: Vec<Detail>,
+    /// The call was a batch: details become entries of their own, and the head's outcome is the call's.
+    pub batch: bool,
+    /// How the call as a whole ended.
+    pub outcome: Outcome,
+}
+
+impl Detail {
+    /// Nothing known but how it ended.
+    #[must_use]
+    pub fn new(outcome: Outcome) -> Self {
+        Self {
+            dataset: None,
+            version: None,
+            outcome,
+            lasting: Vec::new(),
+            personal: Vec::new(),
+            secrets: Vec::new(),
+            count: 1,
+            note: Box::default(),
+        }
+    }
+
+    /// Splits a key context by the dataset's list of lasting keys. A lasting value that is not
+    /// `[a-z0-9._-]{1,64}` goes with the personal ones.
+    #[must_use]
+    pub fn with_context(mut self, context: &KeyContext, lasting_keys: &[Box<str>]) -> Self {
+        for (key, value) in context.pairs() {
+            let pair = (key.as_str().into(), value.as_str().into());
+            if lasting_keys.iter().any(|k| **k == **key) && is_lasting_value(value) {
+                self.lasting.push(pair);
+            } else {
+                self.personal.push(pair);
+            }
+        }
+        self
+    }
+
+    fn same_but_secrets(&self, other: &Self) -> bool {
+        self.dataset == other.dataset
+            && self.version == other.version
+            && self.outcome == other.outcome
+            && self.lasting == other.lasting
+            && self.personal == other.personal
+            && self.note == other.note
+    }
+}
+
+impl Facts {
+    /// Of a single call.
+    #[must_use]
+    pub fn single(action: Action, detail: Detail) -> Self {
+        let outcome = detail.outcome;
+        Self {
+            action,
+            details: vec![detail],
+            batch: false,
+            outcome,
+        }
+    }
+
+    /// Of a batch; equal details are merged (equal contexts stand once).
+    #[must_use]
+    pub fn batch(
+        action: Action,
+        outcome: Outcome,
+        items: impl IntoIterator<Item = Detail>,
+    ) -> Self {
+        /// Most secrets of one detail, so that a leaf stays far below 32 KiB.
+        const SECRETS_MAX: usize = 1_000;
+        let mut details: Vec<Detail> = Vec::new();
+        for item in items {
+            // the newest first: neighbours are mostly equal
+            let same = details.iter_mut().rev().take(8).find(|d| {
+                d.same_but_secrets(&item) && d.secrets.len() + item.secrets.len() <= SECRETS_MAX
+            });
+            match same {
+                Some(detail) => {
+                    detail.count = detail.count.saturating_add(item.count);
+                    detail.secrets.extend(item.secrets);
+                }
+                None => details.push(item),
+            }
+        }
+        Self {
+            action,
+            details,
+            batch: true,
+            outcome,
+        }
+    }
+}
+
+/// `[a-z0-9._-]{1,64}`.
+#[must_use]
+pub fn is_lasting_value(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
+        })
+}

@@ -1,0 +1,132 @@
+//! What the engine is given and what it gives back.
+
+use super::Snapshot;
+use crate::audit::Facts;
+use crate::cipher::HashKey;
+use crate::entropy::Entropy;
+use crate::key::record::{RecordKey, RequestRecord, Revision, ShredState, TimeMark, Write};
+use crate::name::{SecretId, ShredScope};
+use crate::reason::Reason;
+use crate::secret::ShredSecret;
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// When, and with what randomness.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// The daemon's wall clock.
+    pub now: Timestamp,
+    /// Key material and ids: one fresh call to the system per request or batch.
+    pub keys: &'a dyn Entropy,
+    /// Salts: may be drawn ahead.
+    pub salts: &'a dyn Entropy,
+}
+
+/// A shred secret as gathered from cache or store.
+#[derive(Debug)]
+pub struct ShredEntry {
+    /// Its record's revision.
+    pub revision: Revision,
+    /// Its id.
+    pub id: SecretId,
+    /// What it is for.
+    pub scope: ShredScope,
+    /// Its state.
+    pub state: ShredState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What it succeeds.
+    pub succeeds: Option<SecretId>,
+    /// The secret; `None` exactly when destroyed.
+    pub secret: Option<ShredSecret>,
+}
+
+/// Everything gathered for one call.
+pub struct View<'a> {
+    /// Datasets and versions.
+    pub snapshot: &'a Snapshot,
+    /// Shred secrets by scope: `None` where there is none.
+    pub by_scope: &'a HashMap<ShredScope, Option<Arc<ShredEntry>>>,
+    /// Shred secrets by id: `None` where there is none.
+    pub by_id: &'a HashMap<SecretId, Option<Arc<ShredEntry>>>,
+    /// Keys record keys of names.
+    pub index: &'a HashKey,
+    /// The time mark: irreversible timers ask it.
+    pub time_mark: TimeMark,
+}
+
+/// The caller's idempotency key, resolved.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// Where its record lies.
+    pub key: RecordKey,
+    /// Fingerprint of this request.
+    pub fingerprint: [u8; 32],
+    /// What the store holds, not older than 24 h.
+    pub prior: Option<RequestRecord>,
+    /// Revision of an expired record that the new one replaces.
+    pub replaces: Option<Revision>,
+}
+
+/// Writes of a change.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// In any order; one transaction.
+    pub writes: Vec<Write>,
+    /// Takes something away (destroy, block, disable): binds at commit, everywhere, before the answer.
+    pub restricts: bool,
+}
+
+/// What the engine decided.
+#[derive(Debug)]
+pub struct Decision<R> {
+    /// What is answered, once the rest is durable.
+    pub reply: R,
+    /// What the log says.
+    pub facts: Facts,
+    /// What is written; `None` when nothing.
+    pub change: Option<Change>,
+}
+
+/// A field of the request that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, as in the proto: `items[3].dataset`.
+    pub field: String,
+    /// What it must be.
+    pub description: &'static str,
+}
+
+/// A call or item is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// Which fields, where that is the reason.
+    pub violations: Vec<Violation>,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            violations: Vec::new(),
+        }
+    }
+}
+
+impl Refusal {
+    /// A field breaks a limit or form.
+    #[must_use]
+    pub fn field(field: impl Into<String>, description: &'static str) -> Self {
+        Self {
+            reason: Reason::InvalidArgument,
+            violations: vec![Violation {
+                field: field.into(),
+                description,
+            }],
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The closed list of actions. Each RPC names one; jobs have their own. Numbers stand in audit leaves and
+//! never change their meaning.
+
+/// One action as a type, so that a proof for one is no proof for another.
+pub trait ActionKind: Send + Sync + 'static {
+    /// Its value.
+    const ACTION: Action;
+}
+
+macro_rules! actions {
+    ($($number:literal $name:ident $doc:literal),+ $(,)?) => {
+        /// What a call does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Action {$(
+            #[doc = $doc]
+            $name = $number,
+        )+}
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Its name, as policies and the audit log say it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {$(Self::$name => stringify!($name),)+}
+            }
+
+            /// Its number in audit leaves.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                self as u16
+            }
+
+            /// From its number.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number {$($number => Some(Self::$name),)+ _ => None}
+            }
+        }
+
+        /// Each action as a type.
+        pub mod act {
+            use super::{Action, ActionKind};
+            $(
+                #[doc = $doc]
+                #[derive(Debug)]
+                pub enum $name {}
+                impl ActionKind for $name {
+                    const ACTION: Action = Action::$name;
+                }
+            )+
+        }
+    };
+}
+
+actions! {
+    1 GenerateDataKey "Makes a data key.",
+    2 UnwrapDataKey "Opens a wrapped data key.",
+    3 Encrypt "Encrypts under a dataset key.",
+    4 Decrypt "Decrypts under a dataset key.",
+    5 Rewrap "Wraps a data key again under the ACTIVE version.",
+    10 CreateDataset "Makes a dataset.",
+    11 GetDataset "Reads one dataset.",
+    12 ListDatasets "Lists datasets.",
+    13 UpdateDataset "Changes a dataset's policy.",
+    14 LiftDeletionProtection "Lifts a dataset's deletion protection.",
+    15 RotateDataset "Makes a new ACTIVE version.",
+    16 EmergencyRotateDataset "Rotates and marks the older versions compromised.",
+    17 ListVersions "Lists a dataset's versions.",
+    18 DisableVersion "Disables a version.",
+    19 EnableVersion "Enables a version.",
+    20 ScheduleVersionDestruction "Schedules a version's destruction.",
+    21 RestoreVersion "Cancels a scheduled destruction.",
+    30 CreateShredSecret "Makes a shred secret.",
+    31 GetShredSecret "Reads a shred secret's state.",
+    32 BlockShredSecret "Blocks a shred secret.",
+    33 UnblockShredSecret "Unblocks a shred secret.",
+    34 DestroyShredSecret "Destroys a shred secret.",
+    40 GetStatus "Reads the daemon's status.",
+    41 Seal "Seals the daemon.",
+    42 Unseal "Unseals the daemon.",
+    43 ConfirmClock "Confirms the clock.",
+    50 ListEntries "Reads the audit log.",
+    60 ScheduledRotation "A job rotates a dataset that is due.",
+    61 DueDestruction "A job destroys a version whose waiting time is over.",
+    62 CreatePeriodSecret "A job makes a period secret ahead of time.",
+    63 CreateAuditKey "A job makes a month's audit key ahead of time.",
+    64 MarkTime "A job advances the time mark or pauses irreversible timers.",
+    65 FlushUsage "A job stores usage counts.",
+    66 ForgetRequests "A job removes request ids older than a day.",
+    67 Start "The daemon started.",
+    68 Stop "The daemon stopped.",
+    69 Quarantine "A stored record was found damaged.",
+    70 Refuse "Calls refused before they named an action, counted.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_lead_back_and_names_are_unique() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_number(action.number()), Some(*action));
+        }
+        let mut names: Vec<_> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Action::ALL.len());
+    }
+}
