@@ -4,7 +4,7 @@
 pub mod action;
 pub mod role;
 
-pub use action::{Action, ActionKind};
+pub use action::{Action, ActionKind, act};
 pub use role::{Role, RoleTable};
 
 use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, ShredScope};
