@@ -29,6 +29,18 @@ pub struct Principal {
     pub authentication: Authentication,
 }
 
+impl Principal {
+    /// The daemon itself: its jobs. No certificate can carry this name: it is neither a SPIFFE id nor a
+    /// DNS name, and the authentication tells the two apart besides.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self {
+            name: PrincipalName::internal(),
+            authentication: Authentication::Internal,
+        }
+    }
+}
+
 /// What a call is about, as far as the decision may depend on it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Resource<'a> {

@@ -11,6 +11,9 @@ use crate::name::{KeyContext, KeyId, ReasonText, VersionNumber};
 use crate::policy::{Action, Authorised, act};
 use crate::reason::Reason;
 
+/// Most bytes of a note in the log.
+const NOTE_MAX: usize = 512;
+
 /// A wrapped data key; its dataset stands in the proof.
 #[derive(Debug)]
 pub struct RewrapItem<'a> {
@@ -94,8 +97,8 @@ pub fn rewrap(
     })
 }
 
-/// What the log says: the version it came from (on success: the one it went to) and why a data key of a
-/// compromised version was kept.
+/// What the log says: the version that the blob names (on success: the new one), where it came from, and
+/// why a data key of a compromised version was kept.
 #[must_use]
 pub fn rewrap_detail(
     snapshot: &Snapshot,
@@ -104,8 +107,12 @@ pub fn rewrap_detail(
     outcome: Outcome,
 ) -> Detail {
     let mut detail = opened_detail(snapshot, dataset, &item.header, &item.context, outcome);
-    if let Some(reason) = &item.keep_data_key {
-        detail.note = reason.as_str().into();
-    }
+    let from = item.header.version.get();
+    let note = match &item.keep_data_key {
+        None => format!("from version {from}"),
+        Some(reason) => format!("from version {from}, data key kept: {}", reason.as_str()),
+    };
+    let end = note.floor_char_boundary(NOTE_MAX);
+    detail.note = note.get(..end).unwrap_or_default().into();
     detail
 }
