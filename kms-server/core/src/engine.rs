@@ -16,6 +16,7 @@ pub mod scope;
 pub mod shred;
 pub mod snapshot;
 pub mod unwrap;
+pub mod upkeep;
 pub mod version;
 pub mod view;
 
