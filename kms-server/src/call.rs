@@ -3,4 +3,5 @@
 mod bounds;
 mod page;
 mod parse;
+mod render;
 pub mod road;

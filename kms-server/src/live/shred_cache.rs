@@ -1,7 +1,8 @@
 //! A bounded cache of shred secrets. A call that gathered under an older generation may not fill it, so that
 //! what was blocked or destroyed never comes back. Failures are never cached.
 
-use kms_core::engine::ShredEntry;
+use kms_core::engine::{Named, ShredEntry};
+use kms_core::key::record::Revision;
 use kms_core::name::SecretId;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,10 +31,19 @@ struct Inner {
     ring: VecDeque<SecretId>,
 }
 
+/// A secret as it was read or written.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The secret.
+    pub entry: Arc<ShredEntry>,
+    /// Hash of its scope and revision of the record that leads from there to it; `None` where it was read
+    /// by its id alone.
+    pub name: Option<(ScopeHash, Revision)>,
+}
+
 #[derive(Debug)]
 struct Slot {
-    entry: Arc<ShredEntry>,
-    scope: ScopeHash,
+    found: Found,
     /// Used since the hand passed last.
     used: bool,
 }
@@ -52,32 +62,34 @@ impl ShredCache {
     #[must_use]
     pub fn by_id(&self, ids: &[SecretId]) -> Vec<Option<Arc<ShredEntry>>> {
         let mut inner = self.lock();
-        ids.iter().map(|id| inner.touch(id)).collect()
+        let mut find = |id| inner.touch(id).map(|found| Arc::clone(&found.entry));
+        ids.iter().map(&mut find).collect()
     }
 
     /// What is cached of the scopes with these hashes, in their order.
     #[must_use]
-    pub fn by_scope(&self, hashes: &[ScopeHash]) -> Vec<Option<Arc<ShredEntry>>> {
+    pub fn by_scope(&self, hashes: &[ScopeHash]) -> Vec<Option<Named>> {
         let mut inner = self.lock();
         let find = |hash| {
             let id = inner.by_scope.get(hash).copied()?;
-            inner.touch(&id)
+            let found = inner.touch(&id)?;
+            let (_, name_revision) = found.name?;
+            Some(Named {
+                name_revision,
+                entry: Arc::clone(&found.entry),
+            })
         };
         hashes.iter().map(find).collect()
     }
 
     /// Takes over what was read under `generation`; nothing when that is no longer the current one.
-    pub fn fill(
-        &self,
-        generation: u64,
-        found: impl IntoIterator<Item = (ScopeHash, Arc<ShredEntry>)>,
-    ) {
+    pub fn fill(&self, generation: u64, found: impl IntoIterator<Item = Found>) {
         let mut inner = self.lock();
         if inner.generation != generation {
             return;
         }
-        for (scope, entry) in found {
-            inner.insert(scope, entry);
+        for found in found {
+            inner.insert(found);
         }
         inner.evict(self.bytes_max);
     }
@@ -87,7 +99,7 @@ impl ShredCache {
         let mut inner = self.lock();
         inner.generation = generation;
         for id in ids {
-            inner.remove(&id);
+            drop(inner.remove(&id));
         }
     }
 
@@ -108,33 +120,36 @@ fn cost(entry: &ShredEntry) -> usize {
 }
 
 impl Inner {
-    fn touch(&mut self, id: &SecretId) -> Option<Arc<ShredEntry>> {
+    fn touch(&mut self, id: &SecretId) -> Option<&Found> {
         let slot = self.by_id.get_mut(id)?;
         slot.used = true;
-        Some(Arc::clone(&slot.entry))
+        Some(&slot.found)
     }
 
-    fn insert(&mut self, scope: ScopeHash, entry: Arc<ShredEntry>) {
-        let id = entry.id;
-        self.remove(&id);
-        self.bytes += cost(&entry);
-        self.by_scope.insert(scope, id);
-        let slot = Slot {
-            entry,
-            scope,
-            used: false,
-        };
+    fn insert(&mut self, mut found: Found) {
+        let id = found.entry.id;
+        if let Some(old) = self.remove(&id) {
+            // read by id alone: the name that was known stays known
+            found.name = found.name.or(old.name);
+        }
+        self.bytes += cost(&found.entry);
+        if let Some((scope, _)) = found.name {
+            self.by_scope.insert(scope, id);
+        }
+        let slot = Slot { found, used: false };
         self.by_id.insert(id, slot);
         self.ring.push_back(id);
     }
 
-    fn remove(&mut self, id: &SecretId) {
-        if let Some(slot) = self.by_id.remove(id) {
-            self.bytes = self.bytes.saturating_sub(cost(&slot.entry));
-            if self.by_scope.get(&slot.scope) == Some(id) {
-                self.by_scope.remove(&slot.scope);
-            }
+    fn remove(&mut self, id: &SecretId) -> Option<Found> {
+        let found = self.by_id.remove(id)?.found;
+        self.bytes = self.bytes.saturating_sub(cost(&found.entry));
+        if let Some((scope, _)) = found.name
+            && self.by_scope.get(&scope) == Some(id)
+        {
+            self.by_scope.remove(&scope);
         }
+        Some(found)
     }
 
     fn evict(&mut self, bytes_max: usize) {
@@ -147,7 +162,7 @@ impl Inner {
                     slot.used = false;
                     self.ring.push_back(id);
                 }
-                Some(_) => self.remove(&id),
+                Some(_) => drop(self.remove(&id)),
                 None => {}
             }
         }
@@ -164,12 +179,12 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kms_core::key::record::{Revision, ShredState};
+    use kms_core::key::record::ShredState;
     use kms_core::name::{AccountName, RetentionClass, SecretKind, ShredScope};
     use kms_core::secret::ShredSecret;
     use kms_core::time::Timestamp;
 
-    fn entry(n: u32) -> (ScopeHash, Arc<ShredEntry>) {
+    fn entry(n: u32) -> (ScopeHash, Found) {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&n.to_be_bytes());
         let mut hash = [0; 32];
@@ -189,18 +204,22 @@ mod tests {
             succeeds: None,
             secret: Some(ShredSecret::take_bytes(&mut [1; 32])),
         };
-        (hash, Arc::new(entry))
+        let found = Found {
+            entry: Arc::new(entry),
+            name: Some((hash, Revision(1))),
+        };
+        (hash, found)
     }
 
     #[test]
     fn finds_by_id_and_by_scope_until_restricted() {
         let cache = ShredCache::new(1 << 20);
         let (hash, secret) = entry(1);
-        cache.fill(0, [(hash, Arc::clone(&secret))]);
-        assert!(cache.by_id(&[secret.id])[0].is_some());
+        cache.fill(0, [secret.clone()]);
+        assert!(cache.by_id(&[secret.entry.id])[0].is_some());
         assert!(cache.by_scope(&[hash])[0].is_some());
-        cache.restrict(1, [secret.id]);
-        assert!(cache.by_id(&[secret.id])[0].is_none());
+        cache.restrict(1, [secret.entry.id]);
+        assert!(cache.by_id(&[secret.entry.id])[0].is_none());
         assert!(cache.by_scope(&[hash])[0].is_none());
         assert_eq!(cache.bytes(), 0);
     }
@@ -208,22 +227,22 @@ mod tests {
     #[test]
     fn an_older_generation_cannot_fill() {
         let cache = ShredCache::new(1 << 20);
-        let (hash, secret) = entry(1);
+        let (_, secret) = entry(1);
         cache.restrict(1, []);
-        cache.fill(0, [(hash, Arc::clone(&secret))]);
-        assert!(cache.by_id(&[secret.id])[0].is_none());
-        cache.fill(1, [(hash, Arc::clone(&secret))]);
-        assert!(cache.by_id(&[secret.id])[0].is_some());
+        cache.fill(0, [secret.clone()]);
+        assert!(cache.by_id(&[secret.entry.id])[0].is_none());
+        cache.fill(1, [secret.clone()]);
+        assert!(cache.by_id(&[secret.entry.id])[0].is_some());
     }
 
     #[test]
     fn stays_within_its_bytes_and_keeps_what_is_used() {
         let cache = ShredCache::new(100 * 700);
-        let (hash, hot) = entry(0);
-        cache.fill(0, [(hash, Arc::clone(&hot))]);
+        let (_, hot) = entry(0);
+        cache.fill(0, [hot.clone()]);
         for n in 1..10_000 {
-            cache.fill(0, [entry(n)]);
-            assert!(cache.by_id(&[hot.id])[0].is_some(), "{n}");
+            cache.fill(0, [entry(n).1]);
+            assert!(cache.by_id(&[hot.entry.id])[0].is_some(), "{n}");
             assert!(cache.bytes() <= 100 * 700);
         }
         let ring = cache.lock().ring.len();

@@ -2,7 +2,7 @@
 //! reader; only the publisher and the store writer's thread change it.
 
 use super::generation::{Drained, Generation};
-use super::shred_cache::{ScopeHash, ShredCache};
+use super::shred_cache::{Found, ScopeHash, ShredCache};
 use arc_swap::ArcSwap;
 use kms_core::engine::{ShredEntry, Snapshot};
 use kms_core::key::record::{Record, Revision, ShredRecord, Stored};
@@ -128,25 +128,25 @@ fn shred_id(stored: Stored) -> Option<SecretId> {
 }
 
 /// New secrets with the hashes of their scopes; a change writes both records.
-fn shred_entries(stored: Vec<Stored>) -> Vec<(ScopeHash, Arc<ShredEntry>)> {
-    let mut hashes: HashMap<SecretId, ScopeHash> = HashMap::new();
+fn shred_entries(stored: Vec<Stored>) -> Vec<Found> {
+    let mut names: HashMap<SecretId, (ScopeHash, Revision)> = HashMap::new();
     let mut records = Vec::new();
     for stored in stored {
         match stored.record {
             Some(Record::ShredName(id)) => {
                 if let Ok(hash) = <ScopeHash>::try_from(&*stored.key.key) {
-                    hashes.insert(id, hash);
+                    names.insert(id, (hash, stored.revision));
                 }
             }
             Some(Record::Shred(record)) => records.push((stored.revision, record)),
             _ => {}
         }
     }
-    let entry = |(revision, record): (Revision, ShredRecord)| {
-        let hash = hashes.get(&record.id)?;
-        Some((*hash, Arc::new(shred_entry(revision, record))))
+    let found = |(revision, record): (Revision, ShredRecord)| Found {
+        name: names.get(&record.id).copied(),
+        entry: Arc::new(shred_entry(revision, record)),
     };
-    records.into_iter().filter_map(entry).collect()
+    records.into_iter().map(found).collect()
 }
 
 /// A stored shred secret as calls gather it.
