@@ -1,1 +1,4 @@
-//! placeholder
+//! Client library for CRM services: envelope encryption against the key management service.
+
+pub mod file;
+pub mod inspect;
