@@ -1,7 +1,7 @@
 //! The one place that makes gRPC statuses: code, fixed message, `ErrorInfo`, `BadRequest`,
 //! `RetryInfo`, request id. Never a word that came from the caller, from the system or from a library.
 
-use super::code::{code, retry_after};
+use crate::call::code::{code, retry_after};
 use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderValue};
 use kms_core::engine::view::Refusal;
