@@ -1,6 +1,7 @@
 //! The one road of every call.
 
 mod bounds;
+pub mod code;
 mod page;
 mod parse;
 mod render;
