@@ -4,6 +4,8 @@
 //! should happen. `cfg(test)` is always true here; it tells clippy that helpers may unwrap as tests may.
 
 #[cfg(test)]
+mod answer;
+#[cfg(test)]
 mod invariant;
 #[cfg(test)]
 mod naive;

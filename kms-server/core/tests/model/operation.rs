@@ -140,7 +140,7 @@ pub(crate) fn any_operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         2 => (dataset.clone(), kinds, prop::bool::weighted(0.3), request()).prop_map(
             |(name, required, protected, request)| O::Create { name, required, protected, request }),
-        1 => (dataset.clone(), any::<bool>(), any::<bool>(), any::<Option<bool>>(), prop::option::of(0_u16..400))
+        4 => (dataset.clone(), prop::bool::weighted(0.1), any::<bool>(), any::<Option<bool>>(), prop::option::of(0_u16..400))
             .prop_map(|(dataset, stale, lift, protect, days)| O::Update { dataset, stale, lift, protect, days }),
         2 => (dataset.clone(), request()).prop_map(|(dataset, request)| O::Rotate { dataset, request }),
         1 => dataset.clone().prop_map(|dataset| O::Emergency { dataset }),
