@@ -1,1 +1,7 @@
-//! placeholder
+//! The one road of every call.
+
+mod bounds;
+mod page;
+mod parse;
+mod render;
+pub mod road;

@@ -1,1 +1,4 @@
-//! placeholder
+//! The network side: acceptor, runtimes, HTTP/2, frames, statuses. Never decodes a message and
+//! never decides about a call: what arrives whole goes to the road.
+
+pub use crate::call::road;
