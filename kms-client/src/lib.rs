@@ -3,6 +3,8 @@
 mod client;
 mod connect;
 pub mod error;
+pub mod file;
+pub mod inspect;
 pub mod pin;
 pub mod profile;
 mod retry;
