@@ -58,7 +58,7 @@ fn unknown_keys_are_refused_by_name() {
         problem.contains("unknown field `segment_byte`"),
         "{problem}"
     );
-    assert!(problem.contains("line 11"), "{problem}");
+    assert!(problem.contains("line 12"), "{problem}");
     assert!(!problem.contains('\n'));
     let top = parsed(&format!("colour = 1{LEAST}")).unwrap_err();
     assert!(
