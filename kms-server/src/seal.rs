@@ -7,24 +7,27 @@
 //! unencrypted (docs/formats.md, "Keyring and seals").
 
 pub mod attempts;
+mod error;
 mod file;
 pub mod passphrase;
+mod wrap;
 
-use crate::system::private_file::{self, Refused};
-use kms_core::cipher::password::OutOfMemory;
-use kms_core::cipher::seal_key::{self, PreShared};
+pub use error::{KeyringError, NotMade, UnsealError};
+
+use crate::system::private_file;
+use kms_core::cipher::seal_key;
 use kms_core::cipher::signature::{Fingerprint, PublicKey};
 use kms_core::cipher::{label, sha256};
-use kms_core::codec::{Malformed, Reader, Writer};
-use kms_core::entropy::{Entropy, EntropyUnavailable, make_bytes};
+use kms_core::codec::Writer;
+use kms_core::entropy::{Entropy, make_bytes};
 use kms_core::format::stored::MasterKeys;
 use kms_core::secret::{MasterKey, SealPrivateKey, SealPsk};
 use kms_core::time::Timestamp;
-use passphrase::{Passphrase, Protected, Weak};
+use passphrase::{Passphrase, Protected};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use std::path::Path;
+use wrap::encode_master_keys;
 
 /// Name of the keyring in the data directory.
 pub const FILE: &str = "keyring";
@@ -100,60 +103,6 @@ pub struct Unsealed {
     pub seal: SealId,
     /// Wraps new master key versions to all seals without their secrets.
     pub psk: SealPsk,
-}
-
-/// The keyring file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyringError {
-    /// It cannot be read, or others can.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// It is damaged.
-    #[error("the keyring {0} is damaged: put a copy of it back, nothing else opens the store")]
-    Damaged(PathBuf),
-    /// It was written by a later version.
-    #[error("the keyring {0} has format {1}, which this version does not know")]
-    Format(PathBuf, u8),
-}
-
-/// No seal opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnsealError {
-    /// No passphrase seal opens with it.
-    #[error("wrong passphrase")]
-    WrongPassphrase,
-    /// The seal opened, but the keyring's other bytes are not those that were sealed.
-    #[error("the keyring was changed by someone who does not hold a seal: nothing is unsealed")]
-    Altered,
-    /// No seal has a passphrase.
-    #[error("no seal of this keyring is opened by a passphrase")]
-    NoSuchSeal,
-    /// Argon2id needs more memory than there is.
-    #[error(transparent)]
-    OutOfMemory(#[from] OutOfMemory),
-    /// Too many wrong ones lately.
-    #[error("too many failed attempts, try again in {} s", retry_after.as_secs() + 1)]
-    TooManyAttempts {
-        /// When the next attempt is taken.
-        retry_after: std::time::Duration,
-    },
-}
-
-/// A keyring cannot be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotMade {
-    /// The passphrase is too easy to guess.
-    #[error(transparent)]
-    Weak(#[from] Weak),
-    /// No randomness.
-    #[error(transparent)]
-    Entropy(#[from] EntropyUnavailable),
-    /// Argon2id needs more memory than there is.
-    #[error(transparent)]
-    OutOfMemory(#[from] OutOfMemory),
-    /// None or too many seals, or one did not open again what it sealed.
-    #[error("a keyring needs 1 to {SEALS_MAX} seals, each of which opens what it sealed")]
-    Seals,
 }
 
 impl Keyring {
@@ -302,67 +251,6 @@ impl Keyring {
         Ok(seal)
     }
 
-    /// Wraps the master keys to every seal's public half. Needs no secret of a seal but the PSK.
-    fn wrap(
-        &mut self,
-        master_keys: &MasterKeys,
-        psk: &SealPsk,
-        entropy: &dyn Entropy,
-    ) -> Result<(), NotMade> {
-        let plaintext = encode_master_keys(master_keys);
-        let psk_id = self.psk_id();
-        let pre_shared = PreShared {
-            key: psk,
-            id: &psk_id,
-        };
-        self.wraps = self
-            .seals
-            .iter()
-            .map(|seal| {
-                let bound = self.wrap_context(seal);
-                seal_key::encrypt_to_psk(
-                    &seal.public,
-                    pre_shared,
-                    label::SEAL_MASTER,
-                    &bound,
-                    &plaintext,
-                    entropy,
-                )
-            })
-            .collect::<Result<_, _>>()
-            .map_err(|_| EntropyUnavailable)?;
-        Ok(())
-    }
-
-    fn unwrap(
-        &self,
-        seal: &Seal,
-        wrap: &[u8],
-        private: &SealPrivateKey,
-        psk: SealPsk,
-    ) -> Result<Unsealed, UnsealError> {
-        let psk_id = self.psk_id();
-        let pre_shared = PreShared {
-            key: &psk,
-            id: &psk_id,
-        };
-        let bound = self.wrap_context(seal);
-        let plaintext = seal_key::decrypt_with_psk(
-            private.expose_bytes(),
-            pre_shared,
-            label::SEAL_MASTER,
-            &bound,
-            wrap,
-        )
-        .map_err(|_| UnsealError::Altered)?;
-        let master_keys = decode_master_keys(&plaintext).map_err(|_| UnsealError::Altered)?;
-        Ok(Unsealed {
-            master_keys,
-            seal: seal.id,
-            psk,
-        })
-    }
-
     /// Every seal opens with its own secret and gives the keys that were sealed.
     fn prove(&self, seals: &[NewSeal<'_>], master_keys: &MasterKeys) -> Result<(), NotMade> {
         let sealed = encode_master_keys(master_keys);
@@ -390,10 +278,6 @@ impl Keyring {
             .map(|(_, wrap)| wrap.as_slice())
     }
 
-    fn psk_id(&self) -> Vec<u8> {
-        [label::SEAL_PSK, &self.id].concat()
-    }
-
     /// What a seal's private half is bound to: this keyring and everything public of the seal.
     fn private_context(&self, seal: &Seal) -> Vec<u8> {
         let mut bytes = Writer::default();
@@ -402,13 +286,6 @@ impl Keyring {
         if let Method::Passphrase(protected) = &seal.method {
             protected.encode_head(&mut bytes);
         }
-        bytes.finish()
-    }
-
-    /// What a wrap is bound to: everything in the file but the wraps, and the seal that it is for.
-    fn wrap_context(&self, seal: &Seal) -> Vec<u8> {
-        let mut bytes = file::encode_head(self);
-        bytes.bytes(&seal.id);
         bytes.finish()
     }
 }
@@ -431,37 +308,6 @@ impl Method {
             Self::Unknown { .. } => "unknown to this version",
         }
     }
-}
-
-/// `current 4 | n 2 | n x (version 4, key 32)`.
-fn encode_master_keys(master_keys: &MasterKeys) -> Zeroizing<Vec<u8>> {
-    let count = master_keys.keys().len();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(6 + count * 36));
-    bytes.extend_from_slice(&master_keys.current().to_be_bytes());
-    bytes.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes());
-    for (version, key) in master_keys.keys() {
-        bytes.extend_from_slice(&version.to_be_bytes());
-        bytes.extend_from_slice(key.expose_bytes());
-    }
-    bytes
-}
-
-fn decode_master_keys(bytes: &[u8]) -> Result<MasterKeys, Malformed> {
-    let mut reader = Reader::new(bytes);
-    let (current, count) = (reader.u32()?, reader.u16()?);
-    if usize::from(count) > MASTER_KEYS_MAX {
-        return Err(Malformed);
-    }
-    let mut keys = BTreeMap::new();
-    for _ in 0..count {
-        let version = reader.u32()?;
-        let key = MasterKey::from_slice(reader.bytes(32)?).ok_or(Malformed)?;
-        if keys.insert(version, key).is_some() {
-            return Err(Malformed);
-        }
-    }
-    reader.finish()?;
-    MasterKeys::new(current, keys).ok_or(Malformed)
 }
 
 #[cfg(test)]

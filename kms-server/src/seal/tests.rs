@@ -1,7 +1,9 @@
+use super::passphrase::Weak;
 use super::*;
 use kms_core::cipher::password::Cost;
 use kms_core::cipher::system_entropy::SystemEntropy;
 use proptest::prelude::*;
+use zeroize::Zeroizing;
 
 pub(super) fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Zeroizing::new(text.as_bytes().to_vec()))
