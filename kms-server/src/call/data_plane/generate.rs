@@ -29,7 +29,7 @@ fn read(
 ) -> Result<Allowed, Refusal> {
     let context = key_context(&message.key_context);
     let (dataset, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
-    parse::reference(&message.reference, "reference")?;
+    limits::check_reference(&message.reference)?;
     let item = GenerateItem {
         context: context?,
         secrets: secret_uses(at, &dataset.record.policy, &message.shred_secrets)?,

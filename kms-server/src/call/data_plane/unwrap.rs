@@ -35,7 +35,7 @@ fn read<'m>(
 ) -> Result<Allowed<'m>, Refusal> {
     let context = key_context(&message.key_context);
     let (_, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
-    parse::reference(&message.reference, "reference")?;
+    limits::check_reference(&message.reference)?;
     let item = UnwrapItem {
         header,
         message: blob,
