@@ -17,10 +17,7 @@ fn named<'a>(at: &At<'a>, name: &str, field: &str) -> Result<Target<'a>, Refusal
 }
 
 /// The dataset and number of a field `name`.
-fn version_named<'a>(
-    at: &At<'a>,
-    name: &str,
-) -> Result<(Target<'a>, VersionNumber), Refused> {
+fn version_named<'a>(at: &At<'a>, name: &str) -> Result<(Target<'a>, VersionNumber), Refused> {
     let (name, number) = parse::version(name, "name")?;
     Ok((Target(at.snapshot.by_name(&name)), number))
 }

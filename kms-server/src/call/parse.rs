@@ -3,16 +3,15 @@
 
 use kms_core::engine::Refusal;
 use kms_core::key::record::{DatasetPolicy, Revision};
+use kms_core::key::rotation::PERIOD_DEFAULT;
 use kms_core::name::{
     DatasetName, KeyContext, ReasonText, RequestId, RetentionClass, SecretId, SecretKind,
     VersionNumber,
 };
-use kms_core::key::rotation::PERIOD_DEFAULT;
 use kms_core::time::Timestamp;
 use kms_proto::v1;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
 
 /// `datasets/{dataset}`.
 ///
@@ -141,13 +140,17 @@ pub(super) fn policy(policy: Option<&v1::DatasetPolicy>) -> Result<DatasetPolicy
 /// `None` when it was not given.
 pub(super) fn rotation_period(policy: &v1::DatasetPolicy) -> Result<Option<Duration>, Refusal> {
     let given = policy.rotation_period.as_ref();
-    given.map(|period| duration(period, "policy.rotation_period")).transpose()
+    given
+        .map(|period| duration(period, "policy.rotation_period"))
+        .transpose()
 }
 
 /// Kinds that every wrap names.
 pub(super) fn required_secrets(policy: &v1::DatasetPolicy) -> Result<Vec<SecretKind>, Refusal> {
     let kinds = policy.required_secrets.iter();
-    kinds.map(|kind| secret_kind(*kind, "policy.required_secrets")).collect()
+    kinds
+        .map(|kind| secret_kind(*kind, "policy.required_secrets"))
+        .collect()
 }
 
 /// The order is kept: the first is the default.
@@ -156,12 +159,18 @@ pub(super) fn retention_classes(
 ) -> Result<Vec<RetentionClass>, Refusal> {
     let bad = |e: kms_core::name::InvalidName| Refusal::field("policy.retention_classes", e.0);
     let classes = policy.retention_classes.iter();
-    classes.map(|class| RetentionClass::parse(class).map_err(bad)).collect()
+    classes
+        .map(|class| RetentionClass::parse(class).map_err(bad))
+        .collect()
 }
 
 /// Keys of the context whose values are logged for good.
 pub(super) fn lasting_context_keys(policy: &v1::DatasetPolicy) -> Vec<Box<str>> {
-    policy.lasting_context_keys.iter().map(|key| key.as_str().into()).collect()
+    policy
+        .lasting_context_keys
+        .iter()
+        .map(|key| key.as_str().into())
+        .collect()
 }
 
 #[cfg(test)]
@@ -197,17 +206,28 @@ mod tests {
     #[test]
     fn a_policy_of_unknown_kinds_and_classes_is_refused() {
         let refused = |message: v1::DatasetPolicy| {
-            policy(Some(&message)).unwrap_err().violations[0].field.clone()
+            policy(Some(&message)).unwrap_err().violations[0]
+                .field
+                .clone()
         };
-        let kinds = v1::DatasetPolicy { required_secrets: vec![0], ..Default::default() };
+        let kinds = v1::DatasetPolicy {
+            required_secrets: vec![0],
+            ..Default::default()
+        };
         assert_eq!(refused(kinds), "policy.required_secrets");
         let classes = v1::DatasetPolicy {
             retention_classes: vec!["Customer".into()],
             ..Default::default()
         };
         assert_eq!(refused(classes), "policy.retention_classes");
-        let period = Some(prost_types::Duration { seconds: -1, nanos: 0 });
-        let period = v1::DatasetPolicy { rotation_period: period, ..Default::default() };
+        let period = Some(prost_types::Duration {
+            seconds: -1,
+            nanos: 0,
+        });
+        let period = v1::DatasetPolicy {
+            rotation_period: period,
+            ..Default::default()
+        };
         assert_eq!(refused(period), "policy.rotation_period");
     }
 

@@ -162,7 +162,9 @@ impl Renderer<'_> {
     /// `datasets/{dataset}`; empty for an unknown id.
     pub(super) fn name_of(&self, id: KeyId) -> String {
         let dataset = self.snapshot.by_id(id);
-        dataset.map(|d| dataset_name(&d.record.name)).unwrap_or_default()
+        dataset
+            .map(|d| dataset_name(&d.record.name))
+            .unwrap_or_default()
     }
 
     /// A dataset by its key id.
@@ -174,7 +176,11 @@ impl Renderer<'_> {
     pub(super) fn version(&self, id: KeyId, number: VersionNumber) -> Option<v1::Version> {
         let dataset = self.snapshot.by_id(id)?;
         let found = dataset.versions.get(&number)?;
-        Some(version(&dataset.record.name, found, (self.usage)(id, number)))
+        Some(version(
+            &dataset.record.name,
+            found,
+            (self.usage)(id, number),
+        ))
     }
 
     /// The failure of one item.

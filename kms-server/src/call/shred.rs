@@ -34,7 +34,11 @@ impl Create {
         message: &v1::CreateShredSecretItem,
     ) -> Result<(Authorised<act::CreateShredSecret>, NewSecret), Refusal> {
         let missing = || Refusal::field("scope", "is required");
-        let scope = message.scope.as_ref().ok_or_else(missing).and_then(|s| scope(at, s));
+        let scope = message
+            .scope
+            .as_ref()
+            .ok_or_else(missing)
+            .and_then(|s| scope(at, s));
         let scopes = scope.as_ref().map(std::slice::from_ref).unwrap_or_default();
         let authorised = at.authorise(scopes)?;
         let new = NewSecret {
@@ -67,9 +71,9 @@ impl Operation for Create {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<CreatedSecrets>, Refusal> {
         let idempotency = scene.idempotency.as_ref();
         create_shred_secrets(&scene.view, &scene.moment, input, idempotency)
@@ -143,9 +147,9 @@ impl Operation for Get {
         selected(at, message.selector.as_ref())
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<ShredFace>, Refusal> {
         let face = ShredFace::from(&**select(&scene.view, &input.1)?);
         let mut detail = Detail::new(Outcome::Ok);
@@ -190,9 +194,9 @@ macro_rules! events {
                 })
             }
 
-            async fn decide<'a>(
-                input: &'a Self::Input<'_>,
-                scene: &'a Scene<'a>,
+            async fn decide(
+                input: &Self::Input<'_>,
+                scene: &Scene<'_>,
             ) -> Result<Decision<ShredFace>, Refusal> {
                 $decide(&scene.view, &scene.moment, &input.0, &input.1, &input.2)
             }

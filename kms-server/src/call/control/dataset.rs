@@ -39,9 +39,9 @@ impl Operation for Create {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
         let idempotency = scene.idempotency.as_ref();
         create_dataset(&scene.view, &scene.moment, &input.0, &input.1, idempotency)
@@ -72,10 +72,7 @@ impl Operation for Get {
         Ok(Prepared::new(target.key_id(), dataset.record.key_id))
     }
 
-    async fn decide<'a>(
-        input: &'a KeyId,
-        _: &'a Scene<'a>,
-    ) -> Result<Decision<KeyId>, Refusal> {
+    async fn decide(input: &KeyId, _: &Scene<'_>) -> Result<Decision<KeyId>, Refusal> {
         let mut detail = Detail::new(Outcome::Ok);
         detail.dataset = Some(*input);
         Ok(Decision {
@@ -147,10 +144,7 @@ impl Operation for Update {
     type Answer = v1::UpdateDatasetResponse;
     const ACTION: Action = Action::UpdateDataset;
 
-    fn prepare<'m>(
-        message: &'m Self::Message,
-        at: &At<'_>,
-    ) -> Result<Prepared<Updating>, Refused> {
+    fn prepare<'m>(message: &'m Self::Message, at: &At<'_>) -> Result<Prepared<Updating>, Refused> {
         let missing = || Refusal::field("dataset", "is required");
         let dataset = message.dataset.as_ref().ok_or_else(missing)?;
         let target = named(at, &dataset.name, "dataset.name")?;
@@ -158,22 +152,33 @@ impl Operation for Update {
         let (_, authorised) = target
             .authorise::<act::UpdateDataset>(at, None, &[])
             .map_err(|reason| refused(reason.into()))?;
-        let paths = message.update_mask.as_ref().map(|mask| mask.paths.as_slice());
+        let paths = message
+            .update_mask
+            .as_ref()
+            .map(|mask| mask.paths.as_slice());
         let update = Self::read(dataset, paths.unwrap_or_default()).map_err(refused)?;
         let lift = match update.deletion_protection {
-            Some(false) => target.authorise::<act::LiftDeletionProtection>(at, None, &[]).ok(),
+            Some(false) => target
+                .authorise::<act::LiftDeletionProtection>(at, None, &[])
+                .ok(),
             _ => None,
         };
         let lift = lift.map(|(_, authorised)| authorised);
         Ok(Prepared::new(target.key_id(), (authorised, lift, update)))
     }
 
-    async fn decide<'a>(
-        input: &'a Updating,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Updating,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
         let (authorised, lift, update) = input;
-        update_dataset(&scene.view, &scene.moment, authorised, lift.as_ref(), update)
+        update_dataset(
+            &scene.view,
+            &scene.moment,
+            authorised,
+            lift.as_ref(),
+            update,
+        )
     }
 
     fn answer(_: &Self::Message, reply: Changed, with: &Renderer<'_>) -> Self::Answer {

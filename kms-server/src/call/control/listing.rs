@@ -56,9 +56,9 @@ impl Operation for Datasets {
         Ok(Prepared::new(None, DatasetPage { after, size }))
     }
 
-    async fn decide<'a>(
-        input: &'a DatasetPage,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &DatasetPage,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
         let mut rest = scene.view.snapshot.after(input.after.as_ref());
         let page: Vec<_> = rest.by_ref().take(input.size).collect();
@@ -124,12 +124,14 @@ impl Operation for Versions {
         Ok(Prepared::new(Some(key_id), page))
     }
 
-    async fn decide<'a>(
-        input: &'a VersionPage,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &VersionPage,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
         let dataset = scene.view.snapshot.by_id(input.key_id);
-        let numbers = dataset.into_iter().flat_map(|dataset| dataset.versions.keys());
+        let numbers = dataset
+            .into_iter()
+            .flat_map(|dataset| dataset.versions.keys());
         let mut rest = numbers.copied().filter(|number| number.get() > input.after);
         let page = rest.by_ref().take(input.size).collect();
         let more = rest.next().is_some();
@@ -145,7 +147,10 @@ impl Operation for Versions {
             next_page_token: last
                 .map(|number| with.pager.token(&position(number)))
                 .unwrap_or_default(),
-            versions: numbers.into_iter().filter_map(|n| with.version(id, n)).collect(),
+            versions: numbers
+                .into_iter()
+                .filter_map(|n| with.version(id, n))
+                .collect(),
         }
     }
 }

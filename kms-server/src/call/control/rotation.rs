@@ -33,11 +33,16 @@ impl Operation for Rotate {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
-        rotate(&scene.view, &scene.moment, input, scene.idempotency.as_ref())
+        rotate(
+            &scene.view,
+            &scene.moment,
+            input,
+            scene.idempotency.as_ref(),
+        )
     }
 
     fn answer(_: &Self::Message, reply: Changed, with: &Renderer<'_>) -> Self::Answer {
@@ -73,9 +78,9 @@ impl Operation for Emergency {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
         let idempotency = scene.idempotency.as_ref();
         emergency_rotate(&scene.view, &scene.moment, &input.0, &input.1, idempotency)

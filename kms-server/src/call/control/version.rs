@@ -49,9 +49,9 @@ macro_rules! life_cycle {
                 prepare(&message.name, at)
             }
 
-            async fn decide<'a>(
-                input: &'a Self::Input<'_>,
-                scene: &'a Scene<'a>,
+            async fn decide(
+                input: &Self::Input<'_>,
+                scene: &Scene<'_>,
             ) -> Result<Decision<Changed>, Refusal> {
                 $decide(&scene.view, &scene.moment, &input.0, input.1)
             }
@@ -108,9 +108,9 @@ impl Operation for Schedule {
         })
     }
 
-    async fn decide<'a>(
-        input: &'a Scheduling,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Scheduling,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
         let (authorised, number, waiting) = input;
         schedule_destruction(&scene.view, &scene.moment, authorised, *number, *waiting)

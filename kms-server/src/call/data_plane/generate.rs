@@ -75,9 +75,9 @@ impl Operation for Single {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Allowed,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Allowed,
+        scene: &Scene<'_>,
     ) -> Result<Decision<GeneratedKey>, Refusal> {
         generate_data_key(&scene.view, &scene.moment, &input.0, &input.1)
     }
@@ -122,9 +122,9 @@ impl Operation for Batch {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<GeneratedKeys>, Refusal> {
         let mut batch = Generating::new(&scene.view, &scene.moment, input)?;
         while batch.step() {
@@ -134,14 +134,18 @@ impl Operation for Batch {
     }
 
     fn answer(message: &Self::Message, reply: GeneratedKeys, with: &Renderer<'_>) -> Self::Answer {
-        let items = message.items.iter().zip(reply).map(|(message, reply)| match reply {
-            Ok(generated) => key(message, &generated),
-            Err(refusal) => v1::GenerateDataKeyResponse {
-                reference: message.reference.clone(),
-                error: Some(with.item_error(&refusal)),
-                ..Default::default()
-            },
-        });
+        let items = message
+            .items
+            .iter()
+            .zip(reply)
+            .map(|(message, reply)| match reply {
+                Ok(generated) => key(message, &generated),
+                Err(refusal) => v1::GenerateDataKeyResponse {
+                    reference: message.reference.clone(),
+                    error: Some(with.item_error(&refusal)),
+                    ..Default::default()
+                },
+            });
         v1::GenerateDataKeysResponse {
             items: items.collect(),
         }

@@ -69,9 +69,9 @@ impl Operation for Rewrap {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Allowed<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Allowed<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Rewrapped>, Refusal> {
         rewrap(&scene.view, &scene.moment, &input.0, &input.1)
     }
