@@ -40,6 +40,9 @@ struct Arguments {
     /// Let servers and client share all cores instead of giving each its half.
     #[arg(long)]
     unpinned: bool,
+    /// Measure only the empty servers: the ceiling.
+    #[arg(long)]
+    empty_only: bool,
     #[command(subcommand)]
     role: Option<Role>,
 }
@@ -86,7 +89,11 @@ fn main() -> anyhow::Result<()> {
     } else {
         cores::halves()
     };
-    let sides = side::start_all(pins.as_ref());
+    let sides = if arguments.empty_only {
+        side::start_empty_alone(pins.as_ref())
+    } else {
+        side::start_all(pins.as_ref())
+    };
     if let Some(pins) = &pins {
         cores::bind(&pins.client);
     }

@@ -129,6 +129,9 @@ impl Report {
                 failures(rounds)
             );
         }
+        if self.points().next().is_none() {
+            return;
+        }
         println!("\nkms / empty: median of the rounds' ratios (goal at 64 in flight: {GOAL:.2})");
         println!(
             "{:>5} {:>9}  {:>12} {:>17}",

@@ -4,6 +4,7 @@ use crate::cores::{Halves, bind};
 use crate::empty::Shape;
 use bytes::Bytes;
 use kms_proto::v1::GenerateDataKeyRequest;
+use kms_tests::certificate::Authority;
 use kms_tests::credentials::Credentials;
 use kms_tests::daemon::{Daemon, Installation, Role};
 use prost::Message;
@@ -31,15 +32,18 @@ pub(crate) const KMS: &str = "kms GenerateDataKey";
 /// Starts all servers on the servers' cores.
 pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
     // Building must not be confined to half of the cores.
-    kms_tests::binaries::server();
+    drop(kms_tests::binaries::server());
     if let Some(pins) = pins {
         bind(&pins.server);
     }
     let installation = Installation::new();
     let daemon = installation.start();
     let credentials = installation.credentials(Role::Service);
-    let plain = start_empty(EMPTY, Shape::Plain, &installation, &credentials);
-    let per_core = start_empty(EMPTY_PER_CORE, Shape::PerCore, &installation, &credentials);
+    let mut sides = start_empty(
+        &tls_files(&installation.dir()),
+        &credentials,
+        &installation.log(),
+    );
     let request = GenerateDataKeyRequest {
         dataset: "datasets/files".into(),
         key_context: BTreeMap::from([
@@ -48,38 +52,56 @@ pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
         ]),
         ..GenerateDataKeyRequest::default()
     };
-    let kms = Side {
+    sides.push(Side {
         name: KMS,
         daemon,
         credentials,
         path: "/kms.v1.KeyService/GenerateDataKey",
         body: request.encode_to_vec().into(),
         _installation: Some(installation),
-    };
-    vec![plain, per_core, kms]
+    });
+    sides
 }
 
-fn start_empty(
-    name: &'static str,
-    shape: Shape,
-    installation: &Installation,
-    credentials: &Credentials,
-) -> Side {
-    let [certificate, key, client_ca] = tls_files(&installation.dir());
-    let mut command = Command::new(std::env::current_exe().expect("this program's path"));
-    command.args(["empty", "--shape", shape.name()]);
-    command.arg("--certificate").arg(certificate);
-    command.arg("--key").arg(key);
-    command.arg("--client-ca").arg(client_ca);
-    let daemon = Daemon::spawn(command, &installation.log()).expect("the empty server starts");
-    Side {
-        name,
-        daemon,
-        credentials: credentials.clone(),
-        path: "/empty.Empty/Call",
-        body: Bytes::new(),
-        _installation: None,
+/// Starts the empty servers alone, under certificates of the bench's own making.
+pub(crate) fn start_empty_alone(pins: Option<&Halves>) -> Vec<Side> {
+    if let Some(pins) = pins {
+        bind(&pins.server);
     }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new("bench");
+    let server = authority.server(&["localhost"]);
+    let client = authority.client("spiffe://bench/service/client");
+    let files = ["server.pem", "server.key", "ca.pem"].map(|name| folder.path().join(name));
+    let texts = [&server.certificate, &server.key, &authority.certificate];
+    for (path, text) in files.iter().zip(texts) {
+        std::fs::write(path, text).expect("a file");
+    }
+    start_empty(
+        &files,
+        &Credentials::issued(&authority, &client, "localhost"),
+    )
+}
+
+fn start_empty(files: &[PathBuf; 3], credentials: &Credentials, log: &Path) -> Vec<Side> {
+    let start = |(name, shape): (&'static str, Shape)| {
+        let mut command = Command::new(std::env::current_exe().expect("this program's path"));
+        command.args(["empty", "--shape", shape.name()]);
+        for (option, file) in ["--certificate", "--key", "--client-ca"].iter().zip(files) {
+            command.arg(option).arg(file);
+        }
+        Side {
+            name,
+            daemon: Daemon::spawn(command, log).expect("the empty server starts"),
+            credentials: credentials.clone(),
+            path: "/empty.Empty/Call",
+            body: Bytes::new(),
+            _installation: None,
+        }
+    };
+    [(EMPTY, Shape::Plain), (EMPTY_PER_CORE, Shape::PerCore)]
+        .map(start)
+        .into()
 }
 
 /// The daemon's own certificate, key and client authority.
