@@ -1,1 +1,8 @@
-//! placeholder
+//! The one road of every call.
+
+mod bounds;
+pub mod code;
+mod page;
+mod parse;
+mod render;
+pub mod road;
