@@ -77,10 +77,8 @@ pub(crate) fn start_empty_alone(pins: Option<&Halves>) -> Vec<Side> {
     for (path, text) in files.iter().zip(texts) {
         std::fs::write(path, text).expect("a file");
     }
-    start_empty(
-        &files,
-        &Credentials::issued(&authority, &client, "localhost"),
-    )
+    let credentials = Credentials::issued(&authority, &client, "localhost");
+    start_empty(&files, &credentials, &folder.path().join("log"))
 }
 
 fn start_empty(files: &[PathBuf; 3], credentials: &Credentials, log: &Path) -> Vec<Side> {
