@@ -72,7 +72,7 @@ impl Operation for Get {
         Ok(Prepared::new(target.key_id(), dataset.record.key_id))
     }
 
-    async fn decide(input: &KeyId, _: &Scene<'_>) -> Result<Decision<KeyId>, Refusal> {
+    async fn decide(input: &Self::Input<'_>, _: &Scene<'_>) -> Result<Decision<KeyId>, Refusal> {
         let mut detail = Detail::new(Outcome::Ok);
         detail.dataset = Some(*input);
         Ok(Decision {
@@ -168,7 +168,7 @@ impl Operation for Update {
     }
 
     async fn decide(
-        input: &Updating,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
         let (authorised, lift, update) = input;

@@ -57,7 +57,7 @@ impl Operation for Datasets {
     }
 
     async fn decide(
-        input: &DatasetPage,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
         let mut rest = scene.view.snapshot.after(input.after.as_ref());
@@ -125,7 +125,7 @@ impl Operation for Versions {
     }
 
     async fn decide(
-        input: &VersionPage,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
         let dataset = scene.view.snapshot.by_id(input.key_id);

@@ -109,7 +109,7 @@ impl Operation for Schedule {
     }
 
     async fn decide(
-        input: &Scheduling,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Changed>, Refusal> {
         let (authorised, number, waiting) = input;

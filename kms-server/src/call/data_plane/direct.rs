@@ -64,7 +64,7 @@ impl Operation for Encrypt {
     }
 
     async fn decide(
-        input: &Encrypting<'_>,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Encrypted>, Refusal> {
         encrypt(&scene.view, &scene.moment, &input.0, &input.1)
@@ -129,7 +129,7 @@ impl Operation for Decrypt {
     }
 
     async fn decide(
-        input: &Decrypting<'_>,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Decrypted>, Refusal> {
         decrypt(&scene.view, &input.0, &input.1)

@@ -2,7 +2,6 @@
 
 use super::{key_context, named, secret_uses};
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
-use crate::call::parse;
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::crc32c;
@@ -76,7 +75,7 @@ impl Operation for Single {
     }
 
     async fn decide(
-        input: &Allowed,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<GeneratedKey>, Refusal> {
         generate_data_key(&scene.view, &scene.moment, &input.0, &input.1)

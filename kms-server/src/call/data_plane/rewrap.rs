@@ -70,7 +70,7 @@ impl Operation for Rewrap {
     }
 
     async fn decide(
-        input: &Allowed<'_>,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Rewrapped>, Refusal> {
         rewrap(&scene.view, &scene.moment, &input.0, &input.1)

@@ -86,7 +86,7 @@ impl Operation for Single {
     }
 
     async fn decide(
-        input: &Allowed<'_>,
+        input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<UnwrappedKey>, Refusal> {
         unwrap_data_key(&scene.view, &input.0, &input.1)
