@@ -7,6 +7,7 @@ pub mod label;
 pub mod password;
 pub mod seal_key;
 pub mod self_test;
+pub mod signature;
 pub mod system_entropy;
 
 use crate::entropy::{Entropy, EntropyUnavailable, make_bytes};
