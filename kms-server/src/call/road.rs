@@ -27,6 +27,8 @@ pub struct Method {
 /// One call (one message of a stream) that arrived whole and within the limits.
 #[derive(Debug)]
 pub struct Incoming {
+    /// Its identity, drawn from [`Road::next_id`]: stands in the answer and in the audit entry.
+    pub id: CallId,
     /// What is asked.
     pub method: &'static Method,
     /// Over which connection; the road identifies the caller from it on every call.
@@ -40,19 +42,13 @@ pub struct Incoming {
     pub body: Bytes,
 }
 
-/// How one call ended.
-#[derive(Debug)]
-pub struct Answer {
-    /// The same as in the call's audit entry.
-    pub request_id: CallId,
-    /// The encoded reply message.
-    pub result: Result<Bytes, Refusal>,
-}
-
-/// A call that the transport refuses before the road: it gets an entry (of its own for an
-/// identified caller, counted by source and reason for everybody else).
+/// A call that the transport refuses before the road. It gets an entry: one of its own for an
+/// identified caller, counted by source and reason for everybody else and for whatever is refused
+/// as `RESOURCE_EXHAUSTED`.
 #[derive(Debug)]
 pub struct Early {
+    /// As in [`Incoming`].
+    pub id: CallId,
     /// What was asked; `None` when there is no such method.
     pub method: Option<&'static Method>,
     /// Over which connection.
@@ -70,8 +66,8 @@ pub struct Early {
 pub struct Shed {
     /// Whence.
     pub source: IpAddr,
-    /// Why: `RESOURCE_EXHAUSTED` (a cap), `UNAUTHENTICATED` (the handshake failed),
-    /// `DEADLINE_EXCEEDED` (the handshake took too long).
+    /// `RESOURCE_EXHAUSTED`: a cap; `UNAUTHENTICATED`: the handshake failed;
+    /// `DEADLINE_EXCEEDED`: it took too long.
     pub reason: Reason,
 }
 
@@ -83,12 +79,22 @@ pub trait Road: Send + Sync + 'static {
     /// Makes the lane of the runtime that asks. Called once on each, inside the runtime.
     fn lane(&self) -> Self::Lane;
 
-    /// The whole of a call. Its future may be dropped at any point (deadline, caller gone), so a
-    /// change must go on in a task of its own.
-    fn travel(&self, lane: &Self::Lane, call: Incoming) -> impl Future<Output = Answer>;
+    /// The identity of the next call: unique over restarts.
+    fn next_id(&self, lane: &Self::Lane) -> CallId;
 
-    /// Records a call that never got so far; the id is answered to the caller.
-    fn refused(&self, lane: &Self::Lane, early: Early) -> impl Future<Output = CallId>;
+    /// The whole of a call: the encoded reply, or why not.
+    ///
+    /// The future is dropped when the deadline passes or the caller is gone, at any point where it
+    /// waits. The road sees to it that even then the call has exactly one entry, and that a change
+    /// once begun goes on in a task of its own.
+    fn travel(
+        &self,
+        lane: &Self::Lane,
+        call: Incoming,
+    ) -> impl Future<Output = Result<Bytes, Refusal>>;
+
+    /// Records a call that never got so far; it is answered when this ends.
+    fn refused(&self, lane: &Self::Lane, early: Early) -> impl Future<Output = ()>;
 
     /// Counts a peer that never got a connection.
     fn shed(&self, shed: Shed);

@@ -168,7 +168,7 @@ fn client_verifier(
 }
 
 fn revocation_lists(
-    path: &PathBuf,
+    path: &Path,
     contents: &Contents,
     now: Timestamp,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, BadFile> {
