@@ -5,9 +5,7 @@ use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
 use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope};
-use kms_core::policy::{
-    Action, ActionKind, Authorised, Decide, Principal, Resource, authorise,
-};
+use kms_core::policy::{Action, ActionKind, Authorised, Decide, Principal, Resource, authorise};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use std::future::Future;
@@ -36,9 +34,9 @@ pub(super) trait Operation {
     ) -> Result<Prepared<Self::Input<'m>>, Refused>;
 
     /// Hands it to the engine.
-    fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> impl Future<Output = Result<Decision<Self::Reply>, Refusal>>;
 
     /// Makes the answer; for a change after it is published.

@@ -3,21 +3,15 @@
 
 use kms_core::engine::Refusal;
 use kms_core::key::record::{DatasetPolicy, Revision};
+use kms_core::key::rotation::PERIOD_DEFAULT;
 use kms_core::name::{
     DatasetName, KeyContext, ReasonText, RequestId, RetentionClass, SecretId, SecretKind,
     VersionNumber,
 };
-use kms_core::time::{DAY, Timestamp};
+use kms_core::time::Timestamp;
 use kms_proto::v1;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Most bytes of an item's reference.
-const REFERENCE_MAX: usize = 128;
-/// Days that a rotation period may have.
-const ROTATION_DAYS: std::ops::RangeInclusive<u64> = 1..=3_650;
-/// Days of a rotation period that was not given.
-const ROTATION_DAYS_DEFAULT: u32 = 90;
 
 /// `datasets/{dataset}`.
 ///
@@ -43,15 +37,6 @@ pub(super) fn version(text: &str, field: &str) -> Result<(DatasetName, VersionNu
 /// A key context.
 pub(super) fn context(map: &BTreeMap<String, String>, field: &str) -> Result<KeyContext, Refusal> {
     KeyContext::new(map.clone()).map_err(|e| Refusal::field(field, e.0))
-}
-
-/// An item's reference.
-pub(super) fn reference(text: &str, field: &str) -> Result<(), Refusal> {
-    if text.len() <= REFERENCE_MAX {
-        Ok(())
-    } else {
-        Err(Refusal::field(field, "at most 128 bytes"))
-    }
 }
 
 /// The caller's idempotency key; empty means none.
@@ -139,87 +124,53 @@ pub(super) fn timestamp(value: &prost_types::Timestamp, field: &str) -> Result<T
     Ok(Timestamp::from_micros(micros))
 }
 
-/// A dataset's policy; what is absent takes its default.
-pub(super) fn policy(
-    policy: Option<&v1::DatasetPolicy>,
-    at: &str,
-) -> Result<DatasetPolicy, Refusal> {
+/// A dataset's policy; what is absent takes its default. The engine holds its limits.
+pub(super) fn policy(policy: Option<&v1::DatasetPolicy>) -> Result<DatasetPolicy, Refusal> {
     let default = v1::DatasetPolicy::default();
     let policy = policy.unwrap_or(&default);
+    let period = rotation_period(policy)?;
     Ok(DatasetPolicy {
-        rotation_period: rotation_period(policy, at)?,
-        required_secrets: required_secrets(policy, at)?,
-        retention_classes: retention_classes(policy, at)?,
-        lasting_context_keys: lasting_context_keys(policy, at)?,
+        rotation_period: period.unwrap_or(PERIOD_DEFAULT),
+        required_secrets: required_secrets(policy)?,
+        retention_classes: retention_classes(policy)?,
+        lasting_context_keys: lasting_context_keys(policy),
     })
 }
 
-fn rotation_period(policy: &v1::DatasetPolicy, at: &str) -> Result<Duration, Refusal> {
-    let Some(period) = &policy.rotation_period else {
-        return Ok(DAY * ROTATION_DAYS_DEFAULT);
-    };
-    let field = format!("{at}.rotation_period");
-    let period = duration(period, &field)?;
-    let most = Duration::from_secs(ROTATION_DAYS.end() * DAY.as_secs());
-    if period < DAY || period > most {
-        return Err(Refusal::field(field, "1 to 3,650 days"));
-    }
-    Ok(Duration::from_secs(period.as_secs()))
+/// `None` when it was not given.
+pub(super) fn rotation_period(policy: &v1::DatasetPolicy) -> Result<Option<Duration>, Refusal> {
+    let given = policy.rotation_period.as_ref();
+    given
+        .map(|period| duration(period, "policy.rotation_period"))
+        .transpose()
 }
 
-fn required_secrets(policy: &v1::DatasetPolicy, at: &str) -> Result<Vec<SecretKind>, Refusal> {
-    let field = || format!("{at}.required_secrets");
+/// Kinds that every wrap names.
+pub(super) fn required_secrets(policy: &v1::DatasetPolicy) -> Result<Vec<SecretKind>, Refusal> {
     let kinds = policy.required_secrets.iter();
-    let mut kinds: Vec<_> = kinds
-        .map(|kind| secret_kind(*kind, &field()))
-        .collect::<Result<_, _>>()?;
-    kinds.sort_unstable();
-    if kinds.len() > 3 || !all_distinct(&kinds) {
-        return Err(Refusal::field(field(), "at most 3 distinct kinds"));
-    }
-    Ok(kinds)
+    kinds
+        .map(|kind| secret_kind(*kind, "policy.required_secrets"))
+        .collect()
 }
 
 /// The order is kept: the first is the default.
-fn retention_classes(policy: &v1::DatasetPolicy, at: &str) -> Result<Vec<RetentionClass>, Refusal> {
-    let field = || format!("{at}.retention_classes");
-    let classes: Vec<_> = policy
-        .retention_classes
-        .iter()
-        .map(|class| RetentionClass::parse(class).map_err(|e| Refusal::field(field(), e.0)))
-        .collect::<Result<_, _>>()?;
-    let mut sorted = classes.clone();
-    sorted.sort_unstable();
-    if classes.len() > 8 || !all_distinct(&sorted) {
-        return Err(Refusal::field(field(), "at most 8 distinct classes"));
-    }
-    Ok(classes)
+pub(super) fn retention_classes(
+    policy: &v1::DatasetPolicy,
+) -> Result<Vec<RetentionClass>, Refusal> {
+    let bad = |e: kms_core::name::InvalidName| Refusal::field("policy.retention_classes", e.0);
+    let classes = policy.retention_classes.iter();
+    classes
+        .map(|class| RetentionClass::parse(class).map_err(bad))
+        .collect()
 }
 
-fn lasting_context_keys(policy: &v1::DatasetPolicy, at: &str) -> Result<Vec<Box<str>>, Refusal> {
-    let mut keys: Vec<Box<str>> = policy
+/// Keys of the context whose values are logged for good.
+pub(super) fn lasting_context_keys(policy: &v1::DatasetPolicy) -> Vec<Box<str>> {
+    policy
         .lasting_context_keys
         .iter()
         .map(|key| key.as_str().into())
-        .collect();
-    keys.sort_unstable();
-    let formed = keys
-        .iter()
-        .all(|key| kms_core::audit::facts::is_lasting_value(key));
-    if keys.len() > 8 || !formed || !all_distinct(&keys) {
-        let field = format!("{at}.lasting_context_keys");
-        return Err(Refusal::field(
-            field,
-            "at most 8 distinct keys of the form [a-z0-9._-]{1,64}",
-        ));
-    }
-    Ok(keys)
-}
-
-fn all_distinct<T: PartialEq>(sorted: &[T]) -> bool {
-    sorted
-        .windows(2)
-        .all(|pair| matches!(pair, [a, b] if a != b))
+        .collect()
 }
 
 #[cfg(test)]
@@ -247,43 +198,37 @@ mod tests {
 
     #[test]
     fn a_policy_that_says_nothing_rotates_every_90_days() {
-        let policy = policy(None, "policy").unwrap();
-        assert_eq!(policy.rotation_period, DAY * 90);
+        let policy = policy(None).unwrap();
+        assert_eq!(policy.rotation_period, kms_core::time::DAY * 90);
         assert!(policy.required_secrets.is_empty());
     }
 
     #[test]
-    fn policies_hold_their_limits() {
-        let refused = |change: fn(&mut v1::DatasetPolicy)| {
-            let mut message = v1::DatasetPolicy::default();
-            change(&mut message);
-            policy(Some(&message), "policy").unwrap_err().violations[0]
+    fn a_policy_of_unknown_kinds_and_classes_is_refused() {
+        let refused = |message: v1::DatasetPolicy| {
+            policy(Some(&message)).unwrap_err().violations[0]
                 .field
                 .clone()
         };
-        assert_eq!(
-            refused(|p| p.rotation_period = Some(prost_types::Duration {
-                seconds: 86_399,
-                nanos: 0
-            })),
-            "policy.rotation_period"
-        );
-        assert_eq!(
-            refused(|p| p.required_secrets = vec![1, 1]),
-            "policy.required_secrets"
-        );
-        assert_eq!(
-            refused(|p| p.required_secrets = vec![0]),
-            "policy.required_secrets"
-        );
-        assert_eq!(
-            refused(|p| p.retention_classes = vec!["a".into(), "a".into()]),
-            "policy.retention_classes"
-        );
-        assert_eq!(
-            refused(|p| p.lasting_context_keys = vec!["Tenant".into()]),
-            "policy.lasting_context_keys"
-        );
+        let kinds = v1::DatasetPolicy {
+            required_secrets: vec![0],
+            ..Default::default()
+        };
+        assert_eq!(refused(kinds), "policy.required_secrets");
+        let classes = v1::DatasetPolicy {
+            retention_classes: vec!["Customer".into()],
+            ..Default::default()
+        };
+        assert_eq!(refused(classes), "policy.retention_classes");
+        let period = Some(prost_types::Duration {
+            seconds: -1,
+            nanos: 0,
+        });
+        let period = v1::DatasetPolicy {
+            rotation_period: period,
+            ..Default::default()
+        };
+        assert_eq!(refused(period), "policy.rotation_period");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! From state to messages. Never holds a key: what it is given has none.
 
+use super::code::code;
+use super::page::Pager;
 use kms_core::engine::snapshot::{Dataset, Version};
-use kms_core::engine::{Refusal, ShredEntry};
+use kms_core::engine::{Refusal, ShredFace, Snapshot};
 use kms_core::key::record::{
     Compromise, DatasetPolicy, Revision, ShredState, UsageRecord, VersionState,
 };
-use kms_core::name::{DatasetName, ShredScope, VersionNumber};
-use kms_core::reason::Reason;
+use kms_core::name::{DatasetName, KeyId, ShredScope, VersionNumber};
 use kms_core::time::Timestamp;
 use kms_proto::v1;
 use std::time::Duration;
@@ -123,7 +124,7 @@ fn scope(scope: &ShredScope) -> v1::ShredSecretScope {
 }
 
 /// A shred secret's public face.
-pub(super) fn shred_secret(entry: &ShredEntry) -> v1::ShredSecret {
+pub(super) fn shred_secret(entry: &ShredFace) -> v1::ShredSecret {
     let (state, blocked_at, destroyed_at) = match entry.state {
         ShredState::Active => (v1::SecretState::Active, None, None),
         ShredState::Blocked { at } => (v1::SecretState::Blocked, Some(at), None),
@@ -144,14 +145,58 @@ pub(super) fn shred_secret(entry: &ShredEntry) -> v1::ShredSecret {
     }
 }
 
-/// The failure of one item; `code` maps a reason to its gRPC code.
-pub(super) fn item_error(refusal: &Refusal, code: fn(Reason) -> i32) -> v1::ItemError {
+/// How often a version was used so far.
+pub(super) type Usage<'a> = &'a dyn Fn(KeyId, VersionNumber) -> UsageRecord;
+
+/// What answers are made from.
+pub(super) struct Renderer<'a> {
+    /// Datasets and versions; after a change the ones that it made.
+    pub snapshot: &'a Snapshot,
+    /// Usage.
+    pub usage: Usage<'a>,
+    /// Page tokens of this caller and method.
+    pub pager: Pager<'a>,
+}
+
+impl Renderer<'_> {
+    /// `datasets/{dataset}`; empty for an unknown id.
+    pub(super) fn name_of(&self, id: KeyId) -> String {
+        let dataset = self.snapshot.by_id(id);
+        dataset
+            .map(|d| dataset_name(&d.record.name))
+            .unwrap_or_default()
+    }
+
+    /// A dataset by its key id.
+    pub(super) fn dataset(&self, id: KeyId) -> Option<v1::Dataset> {
+        self.snapshot.by_id(id).map(|found| dataset(found))
+    }
+
+    /// A version with its usage so far.
+    pub(super) fn version(&self, id: KeyId, number: VersionNumber) -> Option<v1::Version> {
+        let dataset = self.snapshot.by_id(id)?;
+        let found = dataset.versions.get(&number)?;
+        Some(version(
+            &dataset.record.name,
+            found,
+            (self.usage)(id, number),
+        ))
+    }
+
+    /// The failure of one item.
+    pub(super) fn item_error(&self, refusal: &Refusal) -> v1::ItemError {
+        item_error(refusal)
+    }
+}
+
+/// The failure of one item.
+pub(super) fn item_error(refusal: &Refusal) -> v1::ItemError {
     let message = match refusal.violations.first() {
         Some(violation) => format!("{}: {}", violation.field, violation.description),
         None => refusal.reason.to_string(),
     };
     v1::ItemError {
-        code: code(refusal.reason),
+        code: code(refusal.reason).into(),
         reason: refusal.reason.as_str().to_owned(),
         message,
     }

@@ -57,7 +57,7 @@ fn only_listed_files_expose_secrets() {
     let sources = rust();
     for source in &sources {
         let loud = source.lines().find(|(_, line)| is_loud(line));
-        let known = listed.iter().any(|entry| *entry == source.path);
+        let known = listed.contains(&source.path);
         match (loud, known) {
             (Some((line, _)), false) => {
                 breaches.push(format!("{}:{line}: not listed", source.path))

@@ -63,9 +63,9 @@ impl Operation for Encrypt {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Encrypting<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Encrypted>, Refusal> {
         encrypt(&scene.view, &scene.moment, &input.0, &input.1)
     }
@@ -128,9 +128,9 @@ impl Operation for Decrypt {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Decrypting<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Decrypted>, Refusal> {
         decrypt(&scene.view, &input.0, &input.1)
     }

@@ -2,7 +2,6 @@
 
 use super::{key_context, named, secret_uses};
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
-use crate::call::parse;
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::crc32c;
@@ -29,7 +28,7 @@ fn read(
 ) -> Result<Allowed, Refusal> {
     let context = key_context(&message.key_context);
     let (dataset, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
-    parse::reference(&message.reference, "reference")?;
+    limits::check_reference(&message.reference)?;
     let item = GenerateItem {
         context: context?,
         secrets: secret_uses(at, &dataset.record.policy, &message.shred_secrets)?,
@@ -75,9 +74,9 @@ impl Operation for Single {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Allowed,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<GeneratedKey>, Refusal> {
         generate_data_key(&scene.view, &scene.moment, &input.0, &input.1)
     }
@@ -122,9 +121,9 @@ impl Operation for Batch {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<GeneratedKeys>, Refusal> {
         let mut batch = Generating::new(&scene.view, &scene.moment, input)?;
         while batch.step() {
@@ -134,14 +133,18 @@ impl Operation for Batch {
     }
 
     fn answer(message: &Self::Message, reply: GeneratedKeys, with: &Renderer<'_>) -> Self::Answer {
-        let items = message.items.iter().zip(reply).map(|(message, reply)| match reply {
-            Ok(generated) => key(message, &generated),
-            Err(refusal) => v1::GenerateDataKeyResponse {
-                reference: message.reference.clone(),
-                error: Some(with.item_error(&refusal)),
-                ..Default::default()
-            },
-        });
+        let items = message
+            .items
+            .iter()
+            .zip(reply)
+            .map(|(message, reply)| match reply {
+                Ok(generated) => key(message, &generated),
+                Err(refusal) => v1::GenerateDataKeyResponse {
+                    reference: message.reference.clone(),
+                    error: Some(with.item_error(&refusal)),
+                    ..Default::default()
+                },
+            });
         v1::GenerateDataKeysResponse {
             items: items.collect(),
         }

@@ -8,7 +8,7 @@ use crate::call::render::Renderer;
 use kms_core::audit::Outcome;
 use kms_core::codec::crc32c;
 use kms_core::engine::{
-    Decision, Refusal, RewrapItem, Rewrapped, parse_blob, rewrap, rewrap_detail,
+    Decision, Refusal, RewrapItem, Rewrapped, limits, parse_blob, rewrap, rewrap_detail,
 };
 use kms_core::format::wrapped::{BlobKind, Header};
 use kms_core::policy::{Action, Authorised, act};
@@ -29,7 +29,7 @@ impl Rewrap {
     ) -> Result<Allowed<'m>, Refusal> {
         let context = key_context(&message.key_context);
         let (_, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
-        parse::reference(&message.reference, "reference")?;
+        limits::check_reference(&message.reference)?;
         let keep = match message.keep_data_key_reason.as_str() {
             "" => None,
             text => Some(parse::reason(text, "keep_data_key_reason")?),
@@ -69,9 +69,9 @@ impl Operation for Rewrap {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Allowed<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<Rewrapped>, Refusal> {
         rewrap(&scene.view, &scene.moment, &input.0, &input.1)
     }

@@ -9,8 +9,7 @@ use kms_core::codec::crc32c;
 use kms_core::engine::batch::{Item, RefusedItem};
 use kms_core::engine::unwrap::{UnwrappedKeys, Unwrapping};
 use kms_core::engine::{
-    Decision, Refusal, UnwrapItem, UnwrappedKey, limits, parse_blob, unwrap_data_key,
-    unwrap_detail,
+    Decision, Refusal, UnwrapItem, UnwrappedKey, limits, parse_blob, unwrap_data_key, unwrap_detail,
 };
 use kms_core::format::wrapped::{BlobKind, Header};
 use kms_core::policy::{Action, Authorised, act};
@@ -35,7 +34,7 @@ fn read<'m>(
 ) -> Result<Allowed<'m>, Refusal> {
     let context = key_context(&message.key_context);
     let (_, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
-    parse::reference(&message.reference, "reference")?;
+    limits::check_reference(&message.reference)?;
     let item = UnwrapItem {
         header,
         message: blob,
@@ -86,9 +85,9 @@ impl Operation for Single {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Allowed<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<UnwrappedKey>, Refusal> {
         unwrap_data_key(&scene.view, &input.0, &input.1)
     }
@@ -133,9 +132,9 @@ impl Operation for Batch {
         Ok(prepared)
     }
 
-    async fn decide<'a>(
-        input: &'a Self::Input<'_>,
-        scene: &'a Scene<'a>,
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
     ) -> Result<Decision<UnwrappedKeys>, Refusal> {
         let mut batch = Unwrapping::new(&scene.view, input)?;
         while batch.step() {
@@ -145,14 +144,18 @@ impl Operation for Batch {
     }
 
     fn answer(message: &Self::Message, reply: UnwrappedKeys, with: &Renderer<'_>) -> Self::Answer {
-        let items = message.items.iter().zip(reply).map(|(message, reply)| match reply {
-            Ok(unwrapped) => key(message, &unwrapped, with),
-            Err(refusal) => v1::UnwrapDataKeyResponse {
-                reference: message.reference.clone(),
-                error: Some(with.item_error(&refusal)),
-                ..Default::default()
-            },
-        });
+        let items = message
+            .items
+            .iter()
+            .zip(reply)
+            .map(|(message, reply)| match reply {
+                Ok(unwrapped) => key(message, &unwrapped, with),
+                Err(refusal) => v1::UnwrapDataKeyResponse {
+                    reference: message.reference.clone(),
+                    error: Some(with.item_error(&refusal)),
+                    ..Default::default()
+                },
+            });
         v1::UnwrapDataKeysResponse {
             items: items.collect(),
         }
