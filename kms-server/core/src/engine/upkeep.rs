@@ -7,7 +7,7 @@ use super::material::Material;
 use super::view::{Change, Decision, Moment, View};
 use super::{Refusal, Snapshot};
 use crate::audit::{Detail, Facts, Outcome};
-use crate::key::clock_watch::{CONFIRM_MAX, Doubt};
+use crate::key::clock_watch::Doubt;
 use crate::key::record::{
     DatasetPolicy, Expect, Record, RecordKey, RequestRecord, Revision, TimeMark, UsageRecord, Write,
 };
@@ -16,7 +16,6 @@ use crate::name::{
 };
 use crate::policy::{Action, Authorised, act};
 use crate::reason::Reason;
-use crate::secret::AuditMonthKey;
 use crate::time::{DAY, Timestamp};
 use std::collections::BTreeSet;
 
@@ -47,34 +46,6 @@ pub fn pause_timers(
         facts: Facts::single(Action::MarkTime, detail),
         change: Some(mark_change(mark)),
     }
-}
-
-/// Takes an operator's word that the clock is right: irreversible timers run again, from the daemon's now.
-/// The road begins a new [`crate::key::clock_watch::ClockWatch`] once this is published.
-///
-/// # Errors
-/// INVALID_ARGUMENT when `stated` is not within 5 minutes of the daemon's clock.
-pub fn confirm_clock(
-    moment: &Moment<'_>,
-    _authorised: &Authorised<act::ConfirmClock>,
-    stated: Timestamp,
-) -> Result<Decision<TimeMark>, Refusal> {
-    let apart = stated.since(moment.now).max(moment.now.since(stated));
-    if apart > CONFIRM_MAX {
-        return Err(Refusal::field(
-            "now",
-            "within 5 minutes of the daemon's clock",
-        ));
-    }
-    let mark = TimeMark {
-        high_water: moment.now,
-        paused: false,
-    };
-    Ok(Decision {
-        reply: mark,
-        facts: Facts::single(Action::ConfirmClock, Detail::new(Outcome::Ok)),
-        change: Some(mark_change(mark)),
-    })
 }
 
 /// Scopes of the period secrets that should stand at `now` for every dataset; see [`policy_scopes`].
@@ -143,32 +114,6 @@ pub fn create_period_secrets(
         facts: Facts::single(Action::CreatePeriodSecret, detail),
         change: (!writes.is_empty()).then_some(Change {
             writes,
-            restricts: false,
-        }),
-    })
-}
-
-/// Makes the audit key of a month (`YYYY-MM`) that has none; a conflict means that it has one by now.
-///
-/// # Errors
-/// INTERNAL without randomness.
-pub fn create_audit_key(
-    moment: &Moment<'_>,
-    _authorised: &Authorised<act::CreateAuditKey>,
-    month: &str,
-) -> Result<Decision<()>, Refusal> {
-    let key = AuditMonthKey::make_random(moment.keys).map_err(Reason::from)?;
-    let mut detail = Detail::new(Outcome::Ok);
-    detail.note = month.into();
-    Ok(Decision {
-        reply: (),
-        facts: Facts::single(Action::CreateAuditKey, detail),
-        change: Some(Change {
-            writes: vec![Write {
-                key: RecordKey::audit_key(month),
-                expect: Expect::Absent,
-                record: Some(Record::AuditKey(key)),
-            }],
             restricts: false,
         }),
     })
