@@ -2,6 +2,7 @@
 //! unsealed; dropping it forgets every key.
 
 pub mod creation;
+pub mod gate;
 pub mod gather;
 pub mod generation;
 pub mod opening;

@@ -29,8 +29,6 @@ use std::io;
 use std::path::Path;
 use wrap::encode_master_keys;
 
-/// Name of the keyring in the data directory.
-pub const FILE: &str = "keyring";
 /// Most seals of a keyring.
 pub const SEALS_MAX: usize = 16;
 /// Most live master key versions.

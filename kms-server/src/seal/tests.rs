@@ -32,7 +32,7 @@ fn first_key(unsealed: &Unsealed) -> [u8; 32] {
 #[test]
 fn what_is_saved_is_what_unseals() {
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join(FILE);
+    let path = place.path().join("keyring");
     let entropy = SystemEntropy::new();
     let right = Passphrase::generate(&entropy).unwrap();
     let (made, unsealed) = Keyring::create(
@@ -201,7 +201,7 @@ fn a_later_format_is_named() {
 #[test]
 fn a_torn_write_leaves_the_old_keyring() {
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join(FILE);
+    let path = place.path().join("keyring");
     let (keyring, right) = keyring();
     keyring.save(&path).unwrap();
     // A crash in the middle of the next write leaves half of it beside.
@@ -217,7 +217,7 @@ fn a_torn_write_leaves_the_old_keyring() {
 fn a_keyring_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join(FILE);
+    let path = place.path().join("keyring");
     keyring().0.save(&path).unwrap();
     let open = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(&path, open).unwrap();

@@ -25,3 +25,8 @@ pub use prefix::{BootId, Coordinates, Kind, Prefix, stamp_change, stamp_sequence
 
 /// Most bytes of a leaf.
 pub const LEAF_MAX: usize = 32 * 1024;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub enum Personal {
     },
     /// To the intake's public key, while sealed.
     Intake {
+        /// First 8 bytes of that public key: which intake it was.
+        intake: [u8; 8],
         /// An HPKE message.
         message: Box<[u8]>,
     },
@@ -84,7 +86,8 @@ pub(super) fn write<'p>(
             let message =
                 seal_key::encrypt_to(intake, label::AUDIT_INTAKE, binding, &plain, entropy)
                     .map_err(|_| EntropyUnavailable)?;
-            w.u8(3).short(&message);
+            let (id, _) = intake.split_at(8);
+            w.u8(3).bytes(id).short(&message);
         }
     }
     Ok(())
@@ -100,6 +103,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Personal, Malformed> {
             message: r.short()?.into(),
         }),
         3 => Ok(Personal::Intake {
+            intake: r.array()?,
             message: r.short()?.into(),
         }),
         _ => Err(Malformed),
@@ -124,7 +128,7 @@ impl Personal {
             (Self::Month { message, .. }, PersonalKey::Entry(key)) => {
                 MessageKey::new(key).open(binding, message)?
             }
-            (Self::Intake { message }, PersonalKey::Intake(key)) => {
+            (Self::Intake { message, .. }, PersonalKey::Intake(key)) => {
                 seal_key::decrypt_with(key.expose_bytes(), label::AUDIT_INTAKE, binding, message)?
             }
             _ => return Err(Undecryptable),
