@@ -1,5 +1,5 @@
-//! What the file envelope promises: what goes in comes out, nothing damaged ever does, and a spare
-//! header slot is worth a warning and no more.
+//! What goes in comes out, nothing damaged ever does, and a spare header slot is worth a warning and
+//! no more.
 
 use cobblestone::CHUNK_LEN;
 use kms_client::file::{Condition, Contents, Error, HEADER_LEN, Header, SLOT_LEN};
