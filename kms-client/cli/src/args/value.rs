@@ -4,42 +4,16 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use kms_client::DatasetName;
 use kms_client::proto::v1;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// A dataset, as `customers` or `datasets/customers`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatasetName(String);
-
-impl DatasetName {
-    /// `customers`.
-    pub fn id(&self) -> &str {
-        &self.0
-    }
-
-    /// `datasets/customers`.
-    pub fn resource(&self) -> String {
-        format!("datasets/{}", self.0)
-    }
-
-    /// `datasets/customers/versions/3`.
-    pub fn version(&self, number: u32) -> String {
-        format!("datasets/{}/versions/{number}", self.0)
-    }
-}
-
-impl FromStr for DatasetName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let id = text.strip_prefix("datasets/").unwrap_or(text);
-        if is_label(id, 63) {
-            Ok(Self(id.to_owned()))
-        } else {
-            Err("a dataset's name is a-z, 0-9 and '-', at most 63, and begins with a letter")
-        }
-    }
+pub fn dataset(text: &str) -> Result<DatasetName, &'static str> {
+    let name = text.strip_prefix("datasets/").unwrap_or(text);
+    DatasetName::parse(name).map_err(|_| {
+        "a dataset's name is a-z, 0-9 and '-', at most 63, and begins with a letter"
+    })
 }
 
 fn is_label(text: &str, len_max: usize) -> bool {
@@ -206,11 +180,10 @@ mod tests {
 
     #[test]
     fn datasets_go_by_either_name() {
-        let name: DatasetName = "datasets/call-logs".parse().unwrap();
-        assert_eq!(name, "call-logs".parse().unwrap());
-        assert_eq!(name.version(3), "datasets/call-logs/versions/3");
+        let name = dataset("datasets/call-logs").unwrap();
+        assert_eq!(name, dataset("call-logs").unwrap());
         for bad in ["", "datasets/", "A", "1a", "a_b", "a/b", &"a".repeat(64)] {
-            assert!(bad.parse::<DatasetName>().is_err(), "{bad}");
+            assert!(dataset(bad).is_err(), "{bad}");
         }
     }
 }
