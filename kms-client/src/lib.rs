@@ -1,16 +1,24 @@
 //! Client library of the key management service, for the services of a CRM.
 
+mod calls;
 mod client;
 mod connect;
+pub mod data_key;
 pub mod error;
 pub mod file;
 pub mod inspect;
+pub mod name;
 pub mod pin;
 pub mod profile;
 mod retry;
+pub mod wrapped;
 
+pub use calls::{Decrypted, ENCRYPT_MAX, RewrapRequest, Rewrapped};
 pub use client::{Client, DEADLINE_DEFAULT};
+pub use data_key::{DataKey, DataKeyRequest, GeneratedDataKey, UnwrapRequest, UnwrappedDataKey};
 pub use error::{Error, ErrorKind};
 pub use kms_proto as proto;
+pub use name::{DatasetName, ItemContext, KeyContext, ShredUse};
 pub use pin::Pin;
 pub use profile::Profile;
+pub use wrapped::WrappedDataKey;
