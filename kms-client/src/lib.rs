@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod name;
 pub mod pin;
 pub mod profile;
+mod request_id;
 mod retry;
 pub mod wrapped;
 
@@ -21,4 +22,5 @@ pub use kms_proto as proto;
 pub use name::{DatasetName, ItemContext, KeyContext, ShredUse};
 pub use pin::Pin;
 pub use profile::Profile;
+pub use request_id::{REQUEST_ID_LEN, make_request_id};
 pub use wrapped::WrappedDataKey;

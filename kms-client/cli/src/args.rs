@@ -1,13 +1,17 @@
 //! What can be typed: the commands, and the values that several of them take. Checks forms only;
 //! whether a thing exists is the service's to say.
 
-pub mod value;
+pub(crate) mod owner;
+pub(crate) mod value;
 
 use crate::command::{
     audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, man, rewrap,
     seal, shred, status, unseal,
 };
+use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kms_client::KeyContext;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
@@ -15,10 +19,10 @@ Examples:
   kms encrypt files report.pdf -o report.pdf.kms --context tenant=acme
   kms decrypt report.pdf.kms -o report.pdf --context tenant=acme
   kms key rotate files
-  kms shred destroy --account acme --subject jane@example.com --class customer --reason 'erasure request 17'
+  kms shred destroy --subject jane@example.com --class customer --reason 'request 17'
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found or not allowed, 4 the state does not allow it,
-5 identity not accepted, 69 the service is not available.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found or not allowed,
+4 the state does not allow it, 5 identity not accepted, 69 service not available.";
 
 /// Encrypts files with data keys of the key management service, and administers it.
 #[derive(Debug, Parser)]
@@ -27,10 +31,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found or not allowed, 4 the s
     version,
     after_help = AFTER_HELP,
     arg_required_else_help = true,
-    propagate_version = true,
-    infer_long_args = false
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What holds for every command.
     #[command(flatten)]
     pub global: Global,
@@ -42,7 +44,7 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
-pub struct Global {
+pub(crate) struct Global {
     /// Profile (TOML) that says where the service is and who we are [default: $KMS_PROFILE].
     #[arg(long, global = true, value_name = "FILE")]
     pub profile: Option<PathBuf>,
@@ -65,7 +67,7 @@ pub struct Global {
 
 /// Form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub(crate) enum Form {
     /// For people.
     Table,
     /// For programs.
@@ -74,8 +76,7 @@ pub enum Form {
 
 /// The commands, one for each noun or file operation.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "each command's own comment is its help text")]
-pub enum Command {
+pub(crate) enum Command {
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
     Inspect(inspect::Inspect),
@@ -101,7 +102,7 @@ pub enum Command {
 
 /// The key context of a data key.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Context {
+pub(crate) struct Context {
     /// Pair of the key context: authenticated, logged, and needed again to decrypt, all of it
     /// exactly. It is not stored in the file.
     #[arg(long = "context", value_name = "K=V", value_parser = value::pair)]
@@ -109,25 +110,22 @@ pub struct Context {
 }
 
 impl Context {
-    /// The map.
+    /// What was given.
     ///
     /// # Errors
-    /// Usage, when a key stands twice.
-    pub fn map(&self) -> Result<std::collections::BTreeMap<String, String>, crate::exit::Failure> {
-        let mut map = std::collections::BTreeMap::new();
-        for (key, value) in &self.pairs {
-            if map.insert(key.clone(), value.clone()).is_some() {
-                let message = format!("--context names {key} twice");
-                return Err(crate::exit::Failure::usage(message));
-            }
+    /// Usage: a key stands twice, or the limits of a key context are broken.
+    pub(crate) fn key_context(&self) -> Result<KeyContext, Failure> {
+        let keys: BTreeSet<_> = self.pairs.iter().map(|(key, _)| key).collect();
+        if keys.len() < self.pairs.len() {
+            return Err(Failure::usage("--context names a key twice"));
         }
-        Ok(map)
+        Ok(KeyContext::new(self.pairs.iter().cloned())?)
     }
 }
 
 /// Confirmation given ahead, for what cannot be taken back.
 #[derive(Debug, Clone, Args)]
-pub struct Confirmation {
+pub(crate) struct Confirmation {
     /// The name that would be asked for, typed ahead.
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
@@ -225,13 +223,17 @@ mod tests {
 
     #[test]
     fn a_context_has_each_key_once() {
-        let map = |line: &str| match parse(line).unwrap().command {
-            Command::Decrypt(decrypt) => decrypt.context.map(),
+        let context = |line: &str| match parse(line).unwrap().command {
+            Command::Decrypt(decrypt) => decrypt.context.key_context(),
             _ => panic!("not a decrypt"),
         };
-        let pairs = map("kms decrypt --context b=1=2 --context a=").unwrap();
-        let pairs: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let given = context("kms decrypt --context b=1=2 --context a=").unwrap();
+        let pairs: Vec<_> = given
+            .pairs()
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
         assert_eq!(pairs, [("a", ""), ("b", "1=2")]);
-        assert!(map("kms decrypt --context a=1 --context a=1").is_err());
+        assert!(context("kms decrypt --context a=1 --context a=1").is_err());
     }
 }

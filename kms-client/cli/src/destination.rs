@@ -13,7 +13,7 @@ use tempfile::TempPath;
 
 /// Who may read a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Privacy {
+pub(crate) enum Privacy {
     /// Only its owner: plaintext.
     Private,
     /// As the umask says: ciphertext.
@@ -24,7 +24,7 @@ pub enum Privacy {
 
 /// An output that is not there until [`Destination::commit`].
 #[derive(Debug)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// stdout, a pipe or a device: written as it comes.
     Stream(File),
     /// A regular file.
@@ -33,7 +33,7 @@ pub enum Destination {
 
 /// A regular file on its way.
 #[derive(Debug)]
-pub struct NewFile {
+pub(crate) struct NewFile {
     target: PathBuf,
     file: File,
     /// Where the file system has no nameless files.
@@ -45,7 +45,7 @@ impl Destination {
     ///
     /// # Errors
     /// Those of the file system, with the name.
-    pub fn open(path: Option<&Path>, privacy: Privacy) -> Result<Self, Failure> {
+    pub(crate) fn open(path: Option<&Path>, privacy: Privacy) -> Result<Self, Failure> {
         match path {
             None => stdout(),
             Some(path) if path == Path::new("-") => stdout(),
@@ -73,14 +73,14 @@ impl Destination {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn writer(&self) -> io::Result<File> {
+    pub(crate) fn writer(&self) -> io::Result<File> {
         match self {
             Self::Stream(file) | Self::File(NewFile { file, .. }) => file.try_clone(),
         }
     }
 
     /// Whether someone would look at the bytes on a screen.
-    pub fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(&self) -> bool {
         matches!(self, Self::Stream(file) if file.is_terminal())
     }
 
@@ -88,7 +88,7 @@ impl Destination {
     ///
     /// # Errors
     /// Those of the file system, with the name.
-    pub fn commit(self) -> Result<(), Failure> {
+    pub(crate) fn commit(self) -> Result<(), Failure> {
         match self {
             Self::Stream(_) => Ok(()),
             Self::File(new) => {
@@ -216,7 +216,13 @@ mod tests {
         out.writer().unwrap().write_all(b"new").unwrap();
         out.commit().unwrap();
         assert!(link.is_symlink());
-        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("new", 0o640));
+        assert_eq!(
+            (
+                std::fs::read_to_string(&path).unwrap().as_str(),
+                mode(&path)
+            ),
+            ("new", 0o640)
+        );
 
         let null = Path::new("/dev/null");
         let out = Destination::open(Some(null), Privacy::Private).unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 /// Exit codes; 0 is success. Scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// It failed.
     Failed = 1,
     /// Wrong usage.
@@ -28,7 +28,7 @@ pub enum Exit {
 
 /// A command that failed.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub(crate) struct Failure {
     exit: Exit,
     message: String,
     next: Option<String>,
@@ -36,7 +36,7 @@ pub struct Failure {
 
 impl Failure {
     /// With an exit code of one's own choice.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
             message: message.into(),
@@ -45,41 +45,41 @@ impl Failure {
     }
 
     /// Exit code 1.
-    pub fn failed(message: impl Into<String>) -> Self {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
     }
 
     /// Exit code 2.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
     /// A file that cannot be read or written.
-    pub fn file(path: &Path, error: impl fmt::Display) -> Self {
+    pub(crate) fn file(path: &Path, error: impl fmt::Display) -> Self {
         Self::failed(format!("{}: {error}", path.display()))
     }
 
     /// Says what to do next.
     #[must_use]
-    pub fn next(mut self, next: impl Into<String>) -> Self {
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 
     /// Names the thing it happened to, in front.
     #[must_use]
-    pub fn about(mut self, what: impl fmt::Display) -> Self {
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
     /// The exit code.
-    pub const fn exit(&self) -> Exit {
+    pub(crate) const fn exit(&self) -> Exit {
         self.exit
     }
 
     /// An envelope that does not open, with the file's name.
-    pub fn envelope(path: &Path, error: &file::Error) -> Self {
+    pub(crate) fn envelope(path: &Path, error: &file::Error) -> Self {
         let failure = Self::file(path, error);
         match error {
             file::Error::Undecryptable => failure.next(
@@ -105,7 +105,7 @@ impl fmt::Display for Failure {
 }
 
 /// `text` on one line and without what could steer a terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -213,7 +213,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_one_line_that_cannot_steer_a_terminal() {
-        let failure = Failure::failed("bad\nname \x1b[2J\u{202e}x").about("file").next("go on");
+        let failure = Failure::failed("bad\nname \x1b[2J\u{202e}x")
+            .about("file")
+            .next("go on");
         assert_eq!(
             failure.to_string(),
             "file: bad name \\u{1b}[2J\\u{202e}x; go on"

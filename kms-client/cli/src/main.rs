@@ -10,6 +10,7 @@ mod exit;
 mod output;
 mod progress;
 mod session;
+mod source;
 
 use clap::Parser as _;
 use exit::{Exit, Failure};

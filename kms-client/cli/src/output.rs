@@ -7,13 +7,13 @@ use serde::Serialize;
 use std::io::{self, Write as _};
 
 /// A result. Its JSON form is an interface: fields are added, never renamed.
-pub trait Report: Serialize {
+pub(crate) trait Report: Serialize {
     /// For people.
     fn table(&self) -> Table;
 }
 
 /// Columns without borders.
-pub struct Table(comfy_table::Table);
+pub(crate) struct Table(comfy_table::Table);
 
 impl Table {
     fn new() -> Self {
@@ -23,24 +23,26 @@ impl Table {
     }
 
     /// One line for each thing.
-    pub fn list(header: &[&str]) -> Self {
+    pub(crate) fn list(header: &[&str]) -> Self {
         let mut table = Self::new();
-        table.0.set_header(header.iter().map(|name| name.to_uppercase()));
+        table
+            .0
+            .set_header(header.iter().map(|name| name.to_uppercase()));
         table
     }
 
     /// One line for each property of one thing.
-    pub fn facts() -> Self {
+    pub(crate) fn facts() -> Self {
         Self::new()
     }
 
     /// Adds a line.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.0.add_row(cells.iter().map(|cell| printable(cell)));
     }
 
     /// Adds a property, unless there is nothing to say.
-    pub fn fact(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn fact(&mut self, name: &str, value: impl Into<String>) {
         let value = value.into();
         if !value.is_empty() {
             self.row([name.to_owned(), value]);
@@ -50,7 +52,8 @@ impl Table {
     fn text(&self) -> String {
         let lines = self.0.lines();
         // the style leaves one space before and after each cell
-        let lines = lines.map(|line| line.trim_end().strip_prefix(' ').unwrap_or("").to_owned() + "\n");
+        let lines =
+            lines.map(|line| line.trim_end().strip_prefix(' ').unwrap_or("").to_owned() + "\n");
         lines.collect()
     }
 }
@@ -59,7 +62,7 @@ impl Table {
 ///
 /// # Errors
 /// Those of stdout.
-pub fn show(form: Form, report: &impl Report) -> Result<(), Failure> {
+pub(crate) fn show(form: Form, report: &impl Report) -> Result<(), Failure> {
     let text = match form {
         Form::Table => report.table().text(),
         Form::Json => {
@@ -74,21 +77,24 @@ pub fn show(form: Form, report: &impl Report) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Those of stdout.
-pub fn write(text: &str) -> Result<(), Failure> {
+pub(crate) fn write(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
 /// `1.2 GiB`.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
 }
 
 /// `90 days`, `36 hours`.
-pub fn duration(seconds: i64) -> String {
+pub(crate) fn duration(seconds: i64) -> String {
     let (number, unit) = match seconds {
         s if s % 86_400 == 0 => (s / 86_400, "day"),
         s if s % 3_600 == 0 => (s / 3_600, "hour"),
@@ -98,22 +104,24 @@ pub fn duration(seconds: i64) -> String {
 }
 
 /// `2026-11-24T06:00:00Z`.
-pub fn time(at: &prost_types::Timestamp) -> Option<String> {
-    jiff::Timestamp::new(at.seconds, at.nanos).ok().map(|at| at.to_string())
+pub(crate) fn time(at: &prost_types::Timestamp) -> Option<String> {
+    jiff::Timestamp::new(at.seconds, at.nanos)
+        .ok()
+        .map(|at| at.to_string())
 }
 
 /// A time that may be absent.
-pub fn optional_time(at: Option<&prost_types::Timestamp>) -> Option<String> {
+pub(crate) fn optional_time(at: Option<&prost_types::Timestamp>) -> Option<String> {
     at.and_then(time)
 }
 
 /// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a table shows where there is nothing.
-pub fn or_dash(text: Option<String>) -> String {
+pub(crate) fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
@@ -146,7 +154,10 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339() {
-        let at = prost_types::Timestamp { seconds: 1_795_500_000, nanos: 250_000_000 };
+        let at = prost_types::Timestamp {
+            seconds: 1_795_500_000,
+            nanos: 250_000_000,
+        };
         assert_eq!(time(&at).unwrap(), "2026-11-24T06:00:00.25Z");
     }
 }

@@ -2,6 +2,7 @@
 //! looks.
 
 use crate::session::Session;
+use cobblestone::Parallel;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -10,21 +11,25 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// One bar. Dropping it wipes it.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     shown: bool,
 }
 
 impl Progress {
     /// Counts bytes; without `total` it tells only how many.
-    pub fn of_bytes(session: &Session, total: Option<u64>) -> Self {
+    pub(crate) fn of_bytes(session: &Session, total: Option<u64>) -> Self {
         const KNOWN: &str = "{bar:32} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
         const UNKNOWN: &str = "{bytes}  {bytes_per_sec}";
-        Self::new(session, total, if total.is_some() { KNOWN } else { UNKNOWN })
+        Self::new(
+            session,
+            total,
+            if total.is_some() { KNOWN } else { UNKNOWN },
+        )
     }
 
     /// Counts files.
-    pub fn of_files(session: &Session, total: usize) -> Self {
+    pub(crate) fn of_files(session: &Session, total: usize) -> Self {
         let template = "{bar:32} {pos} of {len} files  {eta} left";
         Self::new(session, u64::try_from(total).ok(), template)
     }
@@ -40,8 +45,16 @@ impl Progress {
         }
     }
 
+    /// All cores, and `report` after each piece, where anybody looks.
+    pub(crate) fn parallel<'a>(&self, report: &'a dyn Fn(u64)) -> Parallel<'a> {
+        Parallel {
+            threads: 0,
+            progress: self.shown.then_some(report),
+        }
+    }
+
     /// So much is done.
-    pub fn set(&self, done: u64) {
+    pub(crate) fn set(&self, done: u64) {
         self.bar.set_position(done);
         if self.shown && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -49,7 +62,7 @@ impl Progress {
     }
 
     /// Runs `print` without the bar in its way.
-    pub fn suspend(&self, print: impl FnOnce()) {
+    pub(crate) fn suspend(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }
 }

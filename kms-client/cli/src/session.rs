@@ -14,14 +14,14 @@ use tokio::sync::OnceCell;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// One run of the program.
-pub struct Session {
+pub(crate) struct Session {
     global: Global,
     client: OnceCell<Client>,
 }
 
 impl Session {
     /// Not connected yet.
-    pub fn new(global: Global) -> Self {
+    pub(crate) fn new(global: Global) -> Self {
         Self {
             global,
             client: OnceCell::new(),
@@ -32,7 +32,7 @@ impl Session {
     ///
     /// # Errors
     /// Usage, when there is no profile or it is malformed; else why the service is not to be reached.
-    pub async fn client(&self) -> Result<&Client, Failure> {
+    pub(crate) async fn client(&self) -> Result<&Client, Failure> {
         let connect = || async {
             let profile = Profile::load(self.profile()?)?;
             if profile.dev_mode {
@@ -58,20 +58,25 @@ impl Session {
     ///
     /// # Errors
     /// Those of stdout.
-    pub fn show(&self, report: &impl Report) -> Result<(), Failure> {
+    pub(crate) fn show(&self, report: &impl Report) -> Result<(), Failure> {
         output::show(self.global.output, report)
     }
 
     /// Says something that nobody needs to know, on stderr, unless told to be quiet.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.global.quiet {
             self.line("", text);
         }
     }
 
     /// Says something that somebody should act on, on stderr.
-    pub fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         self.line("warning: ", text);
+    }
+
+    /// Says that one of several things failed, on stderr.
+    pub(crate) fn error(&self, failure: &Failure) {
+        self.line("", &failure.to_string());
     }
 
     fn line(&self, prefix: &str, text: &str) {
@@ -80,12 +85,12 @@ impl Session {
     }
 
     /// Whether progress is to be shown.
-    pub fn shows_progress(&self) -> bool {
+    pub(crate) fn shows_progress(&self) -> bool {
         !self.global.quiet && io::stderr().is_terminal()
     }
 
     /// Whether there is someone to ask.
-    pub fn can_ask(&self) -> bool {
+    pub(crate) fn can_ask(&self) -> bool {
         !self.global.no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
@@ -93,7 +98,12 @@ impl Session {
     ///
     /// # Errors
     /// Usage, when nobody can be asked and it was not confirmed ahead; another name.
-    pub fn confirm(&self, what: &str, name: &str, ahead: &Confirmation) -> Result<(), Failure> {
+    pub(crate) fn confirm(
+        &self,
+        what: &str,
+        name: &str,
+        ahead: &Confirmation,
+    ) -> Result<(), Failure> {
         let typed = match (&ahead.confirm, ahead.yes) {
             (_, true) => return Ok(()),
             (Some(typed), false) => typed.clone(),
@@ -115,7 +125,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of the terminal.
-    pub fn agrees(&self, question: &str) -> Result<bool, Failure> {
+    pub(crate) fn agrees(&self, question: &str) -> Result<bool, Failure> {
         let answer = ask(&format!("{question} [y/N] "))?;
         Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
     }

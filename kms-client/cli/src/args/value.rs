@@ -1,6 +1,6 @@
 //! Values on the command line: each parser says what form it wants.
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -9,11 +9,10 @@ use kms_client::proto::v1;
 use std::time::Duration;
 
 /// A dataset, as `customers` or `datasets/customers`.
-pub fn dataset(text: &str) -> Result<DatasetName, &'static str> {
+pub(crate) fn dataset(text: &str) -> Result<DatasetName, &'static str> {
     let name = text.strip_prefix("datasets/").unwrap_or(text);
-    DatasetName::parse(name).map_err(|_| {
-        "a dataset's name is a-z, 0-9 and '-', at most 63, and begins with a letter"
-    })
+    DatasetName::parse(name)
+        .map_err(|_| "a dataset's name is a-z, 0-9 and '-', at most 63, and begins with a letter")
 }
 
 fn is_label(text: &str, len_max: usize) -> bool {
@@ -25,7 +24,7 @@ fn is_label(text: &str, len_max: usize) -> bool {
 }
 
 /// A retention class: `[a-z][a-z0-9-]{0,31}`.
-pub fn retention_class(text: &str) -> Result<String, &'static str> {
+pub(crate) fn retention_class(text: &str) -> Result<String, &'static str> {
     if is_label(text, 32) {
         Ok(text.to_owned())
     } else {
@@ -34,7 +33,7 @@ pub fn retention_class(text: &str) -> Result<String, &'static str> {
 }
 
 /// `K=V`; the first `=` counts, V may be empty.
-pub fn pair(text: &str) -> Result<(String, String), &'static str> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a pair is KEY=VALUE with a key that is not empty"),
@@ -42,7 +41,7 @@ pub fn pair(text: &str) -> Result<(String, String), &'static str> {
 }
 
 /// `90d`, `12w`, `36h`, `15m`, `20s`.
-pub fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "a time is a whole number and s, m, h, d or w, for example 90d";
     let unit = text.chars().next_back().ok_or(FORM)?;
     let seconds = match unit {
@@ -58,11 +57,14 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
         return Err(FORM);
     }
     let number: u64 = number.parse().map_err(|_| FORM)?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or(FORM)
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or(FORM)
 }
 
 /// `2026-11-24T06:00:00Z`, `2026-11-24` (midnight UTC), or `2h` (that long ago).
-pub fn moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(ago) = duration(text) {
         let then = Timestamp::now().checked_sub(ago);
         return then.map_err(|_| "that is before the calendar begins".to_owned());
@@ -71,7 +73,9 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
         && text.len() == 10
     {
         let midnight = date.to_zoned(TimeZone::UTC);
-        return midnight.map(|zoned| zoned.timestamp()).map_err(|e| e.to_string());
+        return midnight
+            .map(|zoned| zoned.timestamp())
+            .map_err(|e| e.to_string());
     }
     text.parse().map_err(|_| {
         "a time is 2026-11-24T06:00:00Z, 2026-11-24 (UTC), or 2h (that long ago)".to_owned()
@@ -79,7 +83,7 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
 }
 
 /// 32 hex digits.
-pub fn id(text: &str) -> Result<[u8; 16], &'static str> {
+pub(crate) fn id(text: &str) -> Result<[u8; 16], &'static str> {
     const FORM: &str = "an id is 32 hex digits";
     let mut bytes = [0; 16];
     let digits: Vec<u8> = text
@@ -95,7 +99,7 @@ pub fn id(text: &str) -> Result<[u8; 16], &'static str> {
 }
 
 /// `YYYY-MM`.
-pub fn month(text: &str) -> Result<String, &'static str> {
+pub(crate) fn month(text: &str) -> Result<String, &'static str> {
     match format!("{text}-01").parse::<Date>() {
         Ok(_) if text.len() == 7 => Ok(text.to_owned()),
         _ => Err("a month is YYYY-MM"),
@@ -104,15 +108,14 @@ pub fn month(text: &str) -> Result<String, &'static str> {
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "they say it")]
-pub enum Switch {
+pub(crate) enum Switch {
     On,
     Off,
 }
 
 /// What a shred secret stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SecretKind {
+pub(crate) enum SecretKind {
     /// One natural person.
     Subject,
     /// One tenant of the CRM.
@@ -123,24 +126,13 @@ pub enum SecretKind {
 
 impl SecretKind {
     /// As the service names it.
-    pub const fn proto(self) -> v1::SecretKind {
+    pub(crate) const fn proto(self) -> v1::SecretKind {
         match self {
             Self::Subject => v1::SecretKind::Subject,
             Self::Account => v1::SecretKind::Account,
             Self::Period => v1::SecretKind::Period,
         }
     }
-}
-
-/// Whose data it is: names the shred secrets that take part.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Owners {
-    /// Tenant whose shred secret takes part; made when it does not exist.
-    #[arg(long, value_name = "NAME")]
-    pub account: Option<String>,
-    /// Person (within the account) whose shred secret takes part; made when it does not exist.
-    #[arg(long, value_name = "NAME")]
-    pub subject: Option<String>,
 }
 
 #[cfg(test)]
@@ -152,7 +144,18 @@ mod tests {
         assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
         assert_eq!(duration("2w"), duration("14d"));
         assert_eq!(duration("60m"), duration("1h"));
-        for bad in ["", "d", "90", "-1d", "+1d", "1.5d", "9 d", "90 days", "1y", "99999999999999999w"] {
+        for bad in [
+            "",
+            "d",
+            "90",
+            "-1d",
+            "+1d",
+            "1.5d",
+            "9 d",
+            "90 days",
+            "1y",
+            "99999999999999999w",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }
