@@ -4,8 +4,9 @@
 
 use crate::exit::Failure;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use std::fmt;
 use std::fs::{File, Permissions};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IoSlice, IsTerminal as _, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,8 @@ pub(crate) enum Privacy {
 /// An output that is not there until [`Destination::commit`].
 #[derive(Debug)]
 pub(crate) enum Destination {
-    /// stdout, a pipe or a device: written as it comes.
-    Stream(File),
+    /// stdout, a pipe or a device, with its name: written as it comes.
+    Stream(File, PathBuf),
     /// A regular file.
     File(NewFile),
 }
@@ -59,7 +60,7 @@ impl Destination {
             // a pipe or a device is written to, never replaced
             Ok(found) if !found.is_file() => {
                 let file = File::options().write(true).open(path)?;
-                return Ok(Self::Stream(file));
+                return Ok(Self::Stream(file, path.to_owned()));
             }
             // behind a link, so that the link stays one
             Ok(_) => path.canonicalize()?,
@@ -69,19 +70,24 @@ impl Destination {
         NewFile::create(target, privacy).map(Self::File)
     }
 
-    /// Something to write to, from any thread.
+    /// Something to write to, from any thread; its errors bear the name.
     ///
     /// # Errors
     /// Those of the system.
-    pub(crate) fn writer(&self) -> io::Result<File> {
-        match self {
-            Self::Stream(file) | Self::File(NewFile { file, .. }) => file.try_clone(),
-        }
+    pub(crate) fn writer(&self) -> io::Result<Target> {
+        let (file, name) = match self {
+            Self::Stream(file, name) => (file, name),
+            Self::File(new) => (&new.file, &new.target),
+        };
+        Ok(Target {
+            file: file.try_clone()?,
+            name: name.clone(),
+        })
     }
 
     /// Whether someone would look at the bytes on a screen.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Stream(file) if file.is_terminal())
+        matches!(self, Self::Stream(file, _) if file.is_terminal())
     }
 
     /// Makes it durable, then visible. Dropped without, a regular file never was.
@@ -90,7 +96,7 @@ impl Destination {
     /// Those of the file system, with the name.
     pub(crate) fn commit(self) -> Result<(), Failure> {
         match self {
-            Self::Stream(_) => Ok(()),
+            Self::Stream(..) => Ok(()),
             Self::File(new) => {
                 let target = new.target.clone();
                 new.commit().map_err(|error| Failure::file(&target, error))
@@ -99,9 +105,59 @@ impl Destination {
     }
 }
 
+/// The writing end of a destination.
+#[derive(Debug)]
+pub(crate) struct Target {
+    file: File,
+    name: PathBuf,
+}
+
+/// An output that cannot be written, told apart from an input that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unwritable {
+    name: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name.display(), self.cause)
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+impl Target {
+    fn named<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|cause| match cause.kind() {
+            io::ErrorKind::Interrupted => cause,
+            kind => {
+                let name = self.name.clone();
+                io::Error::new(kind, Unwritable { name, cause })
+            }
+        })
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.named(written)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.file.write_vectored(parts);
+        self.named(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn stdout() -> Result<Destination, Failure> {
     let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-    Ok(Destination::Stream(stdout.into()))
+    Ok(Destination::Stream(stdout.into(), "stdout".into()))
 }
 
 impl NewFile {
@@ -172,7 +228,6 @@ fn give_name(file: &File, directory: &Path) -> io::Result<TempPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(directory).unwrap();
@@ -226,9 +281,19 @@ mod tests {
 
         let null = Path::new("/dev/null");
         let out = Destination::open(Some(null), Privacy::Private).unwrap();
-        assert!(matches!(out, Destination::Stream(_)));
+        assert!(matches!(out, Destination::Stream(..)));
         out.commit().unwrap();
         assert!(!std::fs::metadata(null).unwrap().is_file());
+    }
+
+    #[test]
+    fn a_full_disk_is_the_outputs_fault() {
+        let full = Destination::open(Some(Path::new("/dev/full")), Privacy::Shared).unwrap();
+        let error = full.writer().unwrap().write_all(b"x").unwrap_err();
+        assert!(error.get_ref().unwrap().is::<Unwritable>());
+        let failure = Failure::envelope(Path::new("in"), &error.into());
+        let text = failure.to_string();
+        assert!(text.starts_with("/dev/full: No space left"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How a command fails: one line that says what happened and what to do next, and an exit code.
 
+use crate::destination::Unwritable;
 use kms_client::file;
 use kms_client::{Error, ErrorKind};
 use std::fmt;
@@ -78,8 +79,15 @@ impl Failure {
         self.exit
     }
 
-    /// An envelope that does not open, with the file's name.
+    /// An envelope that cannot be made or opened, with the file's name, or the output's where that failed.
     pub(crate) fn envelope(path: &Path, error: &file::Error) -> Self {
+        if let file::Error::Io(cause) = error
+            && cause
+                .get_ref()
+                .is_some_and(|inner| inner.is::<Unwritable>())
+        {
+            return Self::failed(cause.to_string());
+        }
         let failure = Self::file(path, error);
         match error {
             file::Error::Undecryptable => failure.next(

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
-    match run(cli) {
+    match without_core_dumps().and_then(|()| run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // there is nobody to tell when stderr is gone
@@ -28,6 +28,16 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit() as u8)
         }
     }
+}
+
+/// A core dump would hold data keys and plaintext.
+fn without_core_dumps() -> Result<(), Failure> {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none)
+        .map_err(|error| Failure::failed(format!("core dumps cannot be switched off: {error}")))
 }
 
 fn run(cli: args::Cli) -> Result<(), Failure> {

@@ -62,6 +62,12 @@ impl Source {
         })
     }
 
+    /// Reads to the end; the bytes that were left.
+    fn skip(&self) -> Result<u64, Failure> {
+        io::copy(&mut (&self.file), &mut io::sink())
+            .map_err(|error| Failure::file(&self.name, error))
+    }
+
     /// All bytes of a small blob, text (`kms1:...`) decoded, or the beginning of something longer;
     /// and the length of the whole.
     ///
@@ -74,7 +80,10 @@ impl Source {
         match std::str::from_utf8(&bytes) {
             Ok(text) if text.trim().starts_with(TEXT_PREFIX) => decoded(text.trim()),
             _ => {
-                let len = self.len.unwrap_or_default().max(bytes.len() as u64);
+                let len = match self.len {
+                    Some(len) => len,
+                    None => bytes.len() as u64 + self.skip()?,
+                };
                 Ok((bytes, len))
             }
         }

@@ -5,7 +5,7 @@ use super::decrypt::{unwrap, warn_of_condition};
 use super::encrypt::crashed;
 use super::shred;
 use crate::args::value;
-use crate::destination::{Destination, Privacy};
+use crate::destination::{Destination, Privacy, Target};
 use crate::exit::Failure;
 use crate::session::Session;
 use kms_client::file::{Contents, Error, Header, InPlace};
@@ -66,7 +66,7 @@ fn rewrite(
     mut source: File,
     new: &Contents,
     header: &Header,
-    mut target: File,
+    mut target: Target,
 ) -> Result<u64, Error> {
     source.seek(SeekFrom::Start(kms_client::file::HEADER_LEN as u64))?;
     target.write_all(&header.encode())?;

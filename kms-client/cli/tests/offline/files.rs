@@ -55,9 +55,7 @@ fn inspect_tells_of_damage_and_of_strangers() {
     let kit = Kit::new();
     let mut bytes = file();
     bytes[700] ^= 1;
-    bytes.pop();
-    bytes.pop();
-    bytes.truncate(bytes.len() - 20);
+    bytes.truncate(bytes.len() - 22);
     kit.write("file", &bytes);
     let shown = inspected(&kit, "file");
     assert_eq!(shown["header"], "one slot damaged");
