@@ -132,6 +132,16 @@ pub struct Protected {
 }
 
 impl Protected {
+    /// What sort of passphrase it is: `generated` (160 random bits) or `typed`.
+    #[must_use]
+    pub fn strength(&self) -> &'static str {
+        if self.cost == Cost::GENERATED {
+            "generated"
+        } else {
+            "typed"
+        }
+    }
+
     /// With a new salt and the passphrase's cost; nothing in it yet.
     pub(super) fn empty(
         passphrase: &Passphrase,

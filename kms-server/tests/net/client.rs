@@ -68,7 +68,10 @@ impl Client {
     }
 
     /// As somebody.
-    pub(crate) async fn with(server: &Server, credential: Option<&Credential>) -> std::io::Result<Self> {
+    pub(crate) async fn with(
+        server: &Server,
+        credential: Option<&Credential>,
+    ) -> std::io::Result<Self> {
         let stream = TokioIo::new(tls(server, credential, b"h2").await?);
         let (send, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
