@@ -29,7 +29,7 @@ pub use kms_proto as proto;
 pub use name::{DatasetName, ItemContext, KeyContext, ShredUse};
 pub use pin::Pin;
 pub use profile::Profile;
+pub use request_id::{REQUEST_ID_LEN, make_request_id};
 pub use row::{NewRow, OpenedRow, RowChange, RowEnvelope, RowId, RowUpdate, SealedRow, StoredRow};
 pub use source::KeySource;
-pub use request_id::{REQUEST_ID_LEN, make_request_id};
 pub use wrapped::WrappedDataKey;
