@@ -6,18 +6,18 @@ use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_core::entropy::Entropy;
 use kms_server::config::Config;
 use kms_server::dev::{self, Options};
-use kms_server::serve::{self, Running};
+use kms_server::serve::{self, Running, Start};
 use kms_server::system::clock::{Clock, SystemClock};
 use kms_server::system::failure::{Failure, FailureKind};
 use kms_server::system::memory;
 use kms_server::telemetry;
 use mimalloc::MiMalloc;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes every block of memory that is given back, those of libraries included.
@@ -69,9 +69,16 @@ fn start(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run { config } => {
             let config = Config::load(&config)?;
-            announce(&config, &warnings);
+            listen_to_us(&config, &warnings);
             let (listener, _) = dev::bind(config.server.listen)?;
-            serve_until_stopped(config, clock, entropy, listener, "")
+            let start = Start {
+                config,
+                clock,
+                entropy,
+                listener,
+                datasets: Vec::new(),
+            };
+            serve_until_stopped(start, "")
         }
         Command::Dev { dir, listen } => {
             let options = Options {
@@ -79,54 +86,72 @@ fn start(command: Command) -> Result<(), Failure> {
                 listen,
             };
             let prepared = dev::prepare(&options, &clock, &*entropy)?;
-            announce(&prepared.config, &warnings);
+            listen_to_us(&prepared.config, &warnings);
             let _lock = prepared.lock;
-            serve_until_stopped(
-                prepared.config,
+            let start = Start {
+                config: prepared.config,
                 clock,
                 entropy,
-                prepared.listener,
-                &prepared.announcement,
-            )
+                listener: prepared.listener,
+                datasets: prepared.datasets,
+            };
+            serve_until_stopped(start, &prepared.announcement)
         }
     }
 }
 
-fn announce(config: &Config, warnings: &[String]) {
+fn listen_to_us(config: &Config, warnings: &[String]) {
     telemetry::start(config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
 }
 
-fn serve_until_stopped(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    listener: TcpListener,
-    announcement: &str,
-) -> Result<(), Failure> {
+fn serve_until_stopped(start: Start, announcement: &str) -> Result<(), Failure> {
     let other = |error: io::Error| Failure::new(FailureKind::Other, error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(other)?;
+    // Caught before serving: a signal that comes during the start waits for its end.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::catch().map_err(other)?
+    };
+    let running = serve::serve(start)?;
+    ready(announcement, &running);
     runtime.block_on(async {
-        // Before serving: a signal that comes during the start must not end the process half-way.
-        let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(other)?;
-        let running = serve::serve(config, clock, entropy, listener).await?;
-        ready(announcement, &running);
+        signals.until_stop(&running).await;
+        running.stop().await;
+    });
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// SIGHUP reads certificates again; SIGTERM and SIGINT end the wait.
+    async fn until_stop(mut self, running: &Running) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => running.reload(),
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => running.reload(),
             }
         }
-        running.stop().await
-    })
+    }
 }
 
 /// The last lines of a start, on standard output; whoever waits for them may have hung up.
