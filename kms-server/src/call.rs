@@ -43,7 +43,6 @@ use kms_core::policy::{Decide as _, Role, RoleTable};
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
 use page::Pager;
-use prost::Message as _;
 use render::Renderer;
 use road::{Incoming, Method};
 use scribe::Scribe;

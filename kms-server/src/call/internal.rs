@@ -3,18 +3,24 @@
 
 use super::Service;
 use super::lane::Lane;
+use super::operation::Refused;
 use super::ticket::Ticket;
+use crate::audit_log::counted::Row;
+use crate::audit_log::{AuditLog, Space, Submission};
+use crate::live::gate::Gate;
 use crate::live::publisher::Luggage;
 use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
-use kms_core::audit::leaf::Month;
+use crate::system::clock::Clock;
+use kms_core::audit::leaf::{Month, SystemEvent};
 use kms_core::audit::{Detail, Facts, Outcome};
-use kms_core::engine::{Change, Decision, Moment, Refusal, View};
+use kms_core::engine::{Change, Decision, Moment, NewDataset, Refusal, View, create_dataset};
 use kms_core::key::record::{Expect, Record, RecordKey, Write};
 use kms_core::name::{KeyId, ShredScope};
 use kms_core::policy::{ActionKind, Authorised, Principal, Resource, act, authorise};
 use kms_core::reason::Reason;
 use kms_core::secret::AuditMonthKey;
+use std::sync::Arc;
 
 /// Says what a job may do to `A`, given state and proof.
 pub trait Decider<A, R>:
@@ -42,25 +48,37 @@ impl Service {
         let live = self.gate.live().ok_or(Reason::Sealed)?;
         let principal = Principal::internal();
         let mut ticket = self.internal_ticket::<A>(lane, &principal);
+        let step = async |ticket: &Ticket<'_>| {
+            self.internal_step(&live, ticket, dataset, scopes, &decide)
+                .await
+        };
+        self.change(lane, &mut ticket, &live, step).await
+    }
+
+    /// Decides, commits and logs until it went through; `step` gives a decision and the generation that it
+    /// was made on, and is asked again after a conflict.
+    ///
+    /// # Errors
+    /// As `step` refuses, logged; STORE_UNAVAILABLE; CONFLICT.
+    pub(super) async fn change<R>(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        live: &Live,
+        step: impl AsyncFn(&Ticket<'_>) -> Result<(Decision<R>, u64), Refused>,
+    ) -> Result<R, Refusal> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let step = self
-                .internal_step(&live, &ticket, dataset, scopes, &decide)
-                .await;
-            let (decision, generation) = match step {
+            let (decision, generation) = match step(ticket).await {
                 Ok(step) => step,
-                Err(refusal) => {
-                    let refused = super::operation::Refused::about(dataset, refusal);
-                    return Err(self.refuse(lane, &mut ticket, Some(&live), refused).await);
-                }
+                Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
             };
             let Some(change) = decision.change else {
-                self.log(lane, &mut ticket, Some(&live), &decision.facts)
-                    .await?;
+                self.log(lane, ticket, Some(live), &decision.facts).await?;
                 return Ok(decision.reply);
             };
-            let keys = self.scribe.keys(Some(&live), ticket.at);
+            let keys = self.scribe.keys(Some(live), ticket.at);
             let leaves = self
                 .scribe
                 .leaves(&ticket.author(), &decision.facts, &keys)?;
@@ -82,9 +100,7 @@ impl Service {
                     ticket.not_logged();
                     live.settled().await;
                 }
-                Err(error) => {
-                    return Err(self.not_committed(lane, &mut ticket, &live, error).await);
-                }
+                Err(error) => return Err(self.not_committed(lane, ticket, live, error).await),
             }
         }
     }
@@ -96,7 +112,8 @@ impl Service {
         dataset: Option<KeyId>,
         scopes: &[ShredScope],
         decide: &impl Decider<A, R>,
-    ) -> Result<(Decision<R>, u64), Refusal> {
+    ) -> Result<(Decision<R>, u64), Refused> {
+        let about = |refusal: Refusal| Refused::about(dataset, refusal);
         let held = live.state.hold();
         let found = dataset.and_then(|id| held.snapshot.by_id(id));
         let resource = Resource {
@@ -106,8 +123,9 @@ impl Service {
             scopes,
         };
         let allowed = authorise::<A>(&self.roles, ticket.principal, &resource);
-        let authorised = allowed.map_err(|_| Reason::Denied)?;
-        let gathered = live.gather(&held, scopes, &[]).await?;
+        let authorised = allowed.map_err(|_| about(Reason::Denied.into()))?;
+        let gathered = live.gather(&held, scopes, &[]).await;
+        let gathered = gathered.map_err(|reason| about(reason.into()))?;
         let view = View {
             snapshot: &held.snapshot,
             by_scope: &gathered.by_scope,
@@ -120,7 +138,8 @@ impl Service {
             keys: &*self.entropy,
             salts: &*self.entropy,
         };
-        Ok((decide(&view, &moment, &authorised)?, held.generation()))
+        let decision = decide(&view, &moment, &authorised).map_err(about)?;
+        Ok((decision, held.generation()))
     }
 
     fn internal_ticket<'a, A: ActionKind>(
@@ -141,6 +160,72 @@ impl Service {
             lane,
             is_logged: false,
         }
+    }
+
+    /// Makes a dataset unless there is one of that name.
+    ///
+    /// # Errors
+    /// As [`Service::internal`].
+    pub async fn make_dataset(&self, lane: &Lane, new: NewDataset) -> Result<(), Refusal> {
+        let live = self.gate.live().ok_or(Reason::Sealed)?;
+        if live.state.hold().snapshot.by_name(&new.name).is_some() {
+            return Ok(());
+        }
+        drop(live);
+        let decide = |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>| {
+            create_dataset(view, moment, proof, &new, None)
+        };
+        let made = self
+            .internal::<act::CreateDataset, _>(lane, None, &[], decide)
+            .await;
+        made.map(drop)
+    }
+
+    /// Appends an entry about the daemon itself and waits until it is durable. Blocks: never call it on a
+    /// runtime's own thread.
+    pub fn record(&self, event: SystemEvent, text: &str) {
+        let leaf = self.scribe.system(event, text);
+        let Ok(leaf) = leaf else {
+            return;
+        };
+        let submission = Submission {
+            leaves: vec![leaf],
+            usage: Vec::new(),
+            space: Space::Operator,
+        };
+        if self.audit.append_blocking(submission).is_err() {
+            tracing::error!(event = event.as_str(), "the audit log cannot be written");
+        }
+    }
+
+    /// Writes what was counted of strangers every ten seconds, for ever.
+    pub async fn count_strangers(&self) {
+        let encode = |row: &Row| self.scribe.counted(row, self.gate.live().as_deref());
+        self.strangers.run(&*self.clock, &self.audit, encode).await;
+    }
+
+    /// A self test failed: nothing but the status is answered.
+    #[must_use]
+    pub const fn only_reports(&self) -> bool {
+        self.facts.failed.is_some()
+    }
+
+    /// Sealed or not.
+    #[must_use]
+    pub const fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// The log.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     /// Makes the audit key of the month of now, should no job have done so ahead of time.

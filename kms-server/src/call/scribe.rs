@@ -7,12 +7,12 @@ use crate::audit_log::{Space, Submission, UsageMark};
 use crate::identity::Connection;
 use crate::live::Live;
 use crate::system::clock::Clock;
-use kms_core::audit::Facts;
 use kms_core::audit::leaf::{
     BootId, CallFacts, CallerFacts, CallerIntroduction, Coordinates, Count, EncodeError, LeafKeys,
-    Month, MonthKeys, PrincipalId, encode_call, encode_caller_introduction, encode_counted,
-    encode_dataset_introduction,
+    Month, MonthKeys, PrincipalId, SystemEvent, encode_call, encode_caller_introduction,
+    encode_counted, encode_dataset_introduction, encode_system,
 };
+use kms_core::audit::{Facts, Outcome};
 use kms_core::codec::hex;
 use kms_core::engine::Snapshot;
 use kms_core::entropy::Entropy;
@@ -246,6 +246,11 @@ impl Scribe {
         let name = &snapshot.by_id(id)?.record.name;
         self.names.know_dataset(id, name.clone());
         encode_dataset_introduction(id, name, self.next_id(), at).ok()
+    }
+
+    /// The leaf of something that happened to the daemon itself.
+    pub(super) fn system(&self, event: SystemEvent, text: &str) -> Result<Vec<u8>, EncodeError> {
+        encode_system(event, Outcome::Ok, text, self.next_id(), self.now())
     }
 
     /// The leaf of calls that were counted together.

@@ -144,7 +144,7 @@ impl Service {
                 detail: if self.facts.unseals_itself {
                     "file".to_owned()
                 } else {
-                    protected.strength().as_str().to_owned()
+                    protected.strength().to_owned()
                 },
             },
             Method::Unknown { .. } => v1::SealInfo::default(),
@@ -231,16 +231,15 @@ impl Service {
             Ok(now) => now,
             Err(refused) => return self.finish(lane, ticket, Err(refused)).await,
         };
-        let changed = self.commit_plain(lane, ticket, &live, |live| {
+        let step = async |_: &Ticket<'_>| {
             let (_, revision) = live.state.time_mark();
             let mark = TimeMark {
                 high_water: now,
                 paused: false,
             };
-            let detail = Detail::new(Outcome::Ok);
-            Decision {
+            let decision = Decision {
                 reply: (),
-                facts: EntryFacts::single(Action::ConfirmClock, detail),
+                facts: EntryFacts::single(Action::ConfirmClock, Detail::new(Outcome::Ok)),
                 change: Some(Change {
                     writes: vec![Write {
                         key: RecordKey::time_mark(),
@@ -249,9 +248,10 @@ impl Service {
                     }],
                     restricts: false,
                 }),
-            }
-        });
-        changed.await?;
+            };
+            Ok((decision, live.state.generation()))
+        };
+        self.change(lane, ticket, &live, step).await?;
         Ok(v1::ConfirmClockResponse {})
     }
 

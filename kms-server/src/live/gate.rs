@@ -13,7 +13,7 @@ use kms_core::cipher::signature::Fingerprint;
 use kms_core::entropy::Entropy;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 /// What a gate works with.
 pub struct GateParts {
@@ -42,6 +42,7 @@ pub struct Gate {
     attempts: Attempts,
     /// Held while unsealing or sealing.
     changing: Mutex<()>,
+    sealed: watch::Sender<bool>,
 }
 
 /// Why it stays sealed.
@@ -67,6 +68,7 @@ impl Gate {
             attempts: Attempts::new(Arc::clone(&parts.clock)),
             parts,
             changing: Mutex::default(),
+            sealed: watch::Sender::new(true),
         }
     }
 
@@ -74,6 +76,12 @@ impl Gate {
     #[must_use]
     pub fn live(&self) -> Option<Arc<Live>> {
         self.live.load_full()
+    }
+
+    /// Whether it is sealed, for whoever wants to hear of it.
+    #[must_use]
+    pub fn sealed(&self) -> watch::Receiver<bool> {
+        self.sealed.subscribe()
     }
 
     /// The keyring.
@@ -113,6 +121,7 @@ impl Gate {
         let opened =
             opened.map_err(|error| opening::OpenError::Audit(std::io::Error::other(error)))?;
         self.live.store(Some(opened?));
+        self.sealed.send_replace(false);
         Ok(())
     }
 
@@ -123,6 +132,7 @@ impl Gate {
         let Some(live) = self.live.swap(None) else {
             return false;
         };
+        self.sealed.send_replace(true);
         live.state.quarantine(&[]).wait().await;
         live.close().await;
         true

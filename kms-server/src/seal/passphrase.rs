@@ -22,26 +22,6 @@ const CHECK_LEN: usize = 4;
 /// Characters between two hyphens.
 const GROUP: usize = 6;
 
-/// Where a seal's passphrase comes from, by what a guess at it costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strength {
-    /// A machine made it: 160 random bits.
-    Generated,
-    /// A person thought of it.
-    Typed,
-}
-
-impl Strength {
-    /// Its word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Generated => "generated",
-            Self::Typed => "typed",
-        }
-    }
-}
-
 /// A passphrase. Wiped on drop; never printed.
 pub struct Passphrase {
     /// What Argon2id gets: a generated one in its canonical form, any other as it was given.
@@ -152,13 +132,13 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// Where its passphrase comes from.
+    /// What sort of passphrase it is: `generated` (160 random bits) or `typed`.
     #[must_use]
-    pub fn strength(&self) -> Strength {
+    pub fn strength(&self) -> &'static str {
         if self.cost == Cost::GENERATED {
-            Strength::Generated
+            "generated"
         } else {
-            Strength::Typed
+            "typed"
         }
     }
 
