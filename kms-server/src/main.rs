@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes every block of memory that is given back, those of libraries included.
@@ -69,7 +69,7 @@ fn start(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run { config } => {
             let config = Config::load(&config)?;
-            listen_to_us(&config, &warnings);
+            announce(&config, &warnings);
             let (listener, _) = dev::bind(config.server.listen)?;
             let start = Start {
                 config,
@@ -86,7 +86,7 @@ fn start(command: Command) -> Result<(), Failure> {
                 listen,
             };
             let prepared = dev::prepare(&options, &clock, &*entropy)?;
-            listen_to_us(&prepared.config, &warnings);
+            announce(&prepared.config, &warnings);
             let _lock = prepared.lock;
             let start = Start {
                 config: prepared.config,
@@ -100,7 +100,7 @@ fn start(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn listen_to_us(config: &Config, warnings: &[String]) {
+fn announce(config: &Config, warnings: &[String]) {
     telemetry::start(config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -113,45 +113,24 @@ fn serve_until_stopped(start: Start, announcement: &str) -> Result<(), Failure> 
         .enable_all()
         .build()
         .map_err(other)?;
-    // Caught before serving: a signal that comes during the start waits for its end.
-    let signals = {
-        let _inside = runtime.enter();
-        Signals::catch().map_err(other)?
-    };
-    let running = serve::serve(start)?;
-    ready(announcement, &running);
     runtime.block_on(async {
-        signals.until_stop(&running).await;
-        running.stop().await;
-    });
-    Ok(())
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// SIGHUP reads certificates again; SIGTERM and SIGINT end the wait.
-    async fn until_stop(mut self, running: &Running) {
+        // Before serving: a signal that comes during the start must not end the process half-way.
+        let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(other)?;
+        let running = tokio::task::spawn_blocking(move || serve::serve(start)).await;
+        let running = running.map_err(|error| other(io::Error::other(error)))??;
+        ready(announcement, &running);
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => running.reload(),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => running.reload(),
             }
         }
-    }
+        running.stop().await;
+        Ok(())
+    })
 }
 
 /// The last lines of a start, on standard output; whoever waits for them may have hung up.

@@ -140,6 +140,16 @@ impl ShredUse {
         self.kind
     }
 
+    /// The same secret, but never made: for wraps after the first.
+    #[must_use]
+    pub(crate) fn only_if_present(&self) -> Self {
+        Self {
+            create_if_absent: false,
+            succeeds: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether it names the same secret, however it is to be made.
     pub(crate) fn identity(&self) -> (SecretKind, &str, &str, &str) {
         (self.kind, &self.account, &self.name, &self.class)
@@ -214,6 +224,7 @@ mod tests {
         let made = plain.clone().create_if_absent().succeeding([7; 16]);
         assert!(made.proto().create_if_absent);
         assert_eq!(made.proto().succeeds_id.as_ref(), [7; 16]);
+        assert_eq!(made.only_if_present(), plain);
     }
 
     #[test]

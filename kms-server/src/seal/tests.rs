@@ -1,4 +1,4 @@
-use super::passphrase::Weak;
+use super::passphrase::{Strength, Weak};
 use super::*;
 use kms_core::cipher::system_entropy::SystemEntropy;
 use proptest::prelude::*;
@@ -77,7 +77,7 @@ fn any_one_of_several_seals_opens_the_same_keys() {
             Method::Unknown { .. } => panic!("a method that nobody made"),
         })
         .collect();
-    assert_eq!(costs, ["typed", "generated"]);
+    assert_eq!(costs, [Strength::Typed, Strength::Generated]);
 }
 
 #[test]
