@@ -29,7 +29,7 @@ struct Dataset {
 ///
 /// # Errors
 /// One line that names file and dataset; the files are part of the program, so a test has seen them.
-pub fn datasets() -> Result<Vec<NewDataset>, String> {
+pub(super) fn datasets() -> Result<Vec<NewDataset>, String> {
     parse(DATASETS, RETENTION)
 }
 
@@ -109,10 +109,8 @@ mod tests {
     #[test]
     fn unknown_words_are_refused_by_name() {
         let with = |line: &str| {
-            let text = format!(
-                "[x]\nrotation_days = 1\nrequired_secrets = []\nretention_classes = []\n\
-                 lasting_context = []\n"
-            );
+            let text = "[x]\nrotation_days = 1\nrequired_secrets = []\nretention_classes = []\n\
+                 lasting_context = []\n";
             let key = line.split(' ').next().unwrap();
             let kept: String = text
                 .lines()
