@@ -7,6 +7,8 @@ mod connect;
 pub mod data_key;
 pub mod error;
 pub mod field;
+pub mod file;
+pub mod inspect;
 mod label;
 pub mod name;
 pub mod pin;

@@ -1,3 +1,10 @@
 //! The machine around the daemon: clock, locks, permissions, memory, disk. Never knows what a key is.
 
 pub mod clock;
+pub mod directory;
+pub mod disk;
+pub mod failure;
+pub mod lock;
+pub mod memory;
+pub mod private_file;
+pub mod synchronised;

@@ -7,6 +7,7 @@ pub mod label;
 pub mod password;
 pub mod seal_key;
 pub mod self_test;
+pub mod signature;
 pub mod system_entropy;
 
 use crate::entropy::{Entropy, EntropyUnavailable, make_bytes};
@@ -77,14 +78,36 @@ impl hkdf::KeyType for Len32 {
 /// HKDF-SHA-512 (RFC 5869): extract with `salt` from `ikm`, expand with the parts of `info` to 32 bytes.
 #[must_use]
 pub fn derive_key(salt: &[u8], ikm: &[u8; 32], info: &[&[u8]]) -> DerivedKey {
-    let prk = hkdf::Salt::new(hkdf::HKDF_SHA512, salt).extract(ikm);
-    let mut bytes = [0; 32];
-    // 32 bytes are within the 255 x 64 that RFC 5869 allows, so `expand` and `fill` cannot fail;
-    // should they ever, the zero key that remains fails the self test and every verification.
-    if let Ok(okm) = prk.expand(info, Len32) {
-        let _ = okm.fill(&mut bytes);
+    Derivation::new(salt, ikm).derive(info)
+}
+
+/// HKDF-SHA-512 (RFC 5869) with its extract step done once, for keys from which many are derived.
+pub struct Derivation(hkdf::Prk);
+
+impl Derivation {
+    /// Extracts with `salt` from `ikm`.
+    #[must_use]
+    pub fn new(salt: &[u8], ikm: &[u8; 32]) -> Self {
+        Self(hkdf::Salt::new(hkdf::HKDF_SHA512, salt).extract(ikm))
     }
-    DerivedKey::take_bytes(&mut bytes)
+
+    /// Expands with the parts of `info` to 32 bytes.
+    #[must_use]
+    pub fn derive(&self, info: &[&[u8]]) -> DerivedKey {
+        let mut bytes = [0; 32];
+        // 32 bytes are within the 255 x 64 that RFC 5869 allows, so `expand` and `fill` cannot fail;
+        // should they ever, the zero key that remains fails the self test and every verification.
+        if let Ok(okm) = self.0.expand(info, Len32) {
+            let _ = okm.fill(&mut bytes);
+        }
+        DerivedKey::take_bytes(&mut bytes)
+    }
+}
+
+impl std::fmt::Debug for Derivation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Derivation(<redacted>)")
+    }
 }
 
 /// SHA-256 (FIPS 180-4) of the parts, one after the other.

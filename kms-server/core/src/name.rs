@@ -100,6 +100,12 @@ impl VersionNumber {
 pub struct PrincipalName(std::sync::Arc<str>);
 
 impl PrincipalName {
+    /// The daemon's own: `kms:internal`.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self("kms:internal".into())
+    }
+
     /// # Errors
     /// [`InvalidName`] with the form.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {

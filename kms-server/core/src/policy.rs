@@ -4,7 +4,7 @@
 pub mod action;
 pub mod role;
 
-pub use action::{Action, ActionKind};
+pub use action::{Action, ActionKind, act};
 pub use role::{Role, RoleTable};
 
 use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, ShredScope};
@@ -27,6 +27,18 @@ pub struct Principal {
     pub name: PrincipalName,
     /// How it proved that.
     pub authentication: Authentication,
+}
+
+impl Principal {
+    /// The daemon itself: its jobs. No certificate can carry this name: it is neither a SPIFFE id nor a
+    /// DNS name, and the authentication tells the two apart besides.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self {
+            name: PrincipalName::internal(),
+            authentication: Authentication::Internal,
+        }
+    }
 }
 
 /// What a call is about, as far as the decision may depend on it.

@@ -47,6 +47,32 @@ pub struct Facts {
     pub outcome: Outcome,
 }
 
+/// Items that a call used a version for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// The dataset's key.
+    pub key_id: KeyId,
+    /// The version.
+    pub version: VersionNumber,
+    /// How many items.
+    pub items: u32,
+}
+
+/// The one rule of what counts as a use: an item of a data-plane action that went well. The log counts by it
+/// when it reads its own tail, so live counts must come from it too.
+#[must_use]
+pub fn counts_as_use(action: Action, outcome: Outcome) -> bool {
+    let data_plane = matches!(
+        action,
+        Action::GenerateDataKey
+            | Action::UnwrapDataKey
+            | Action::Encrypt
+            | Action::Decrypt
+            | Action::Rewrap
+    );
+    data_plane && outcome == Outcome::Ok
+}
+
 impl Detail {
     /// Nothing known but how it ended.
     #[must_use]
@@ -130,6 +156,20 @@ impl Facts {
             batch: true,
             outcome,
         }
+    }
+}
+
+impl Facts {
+    /// Versions that it used, by [`counts_as_use`].
+    pub fn uses(&self) -> impl Iterator<Item = Use> + '_ {
+        self.details.iter().filter_map(|detail| {
+            let counts = counts_as_use(self.action, detail.outcome);
+            Some(Use {
+                key_id: detail.dataset.filter(|_| counts)?,
+                version: detail.version?,
+                items: detail.count,
+            })
+        })
     }
 }
 

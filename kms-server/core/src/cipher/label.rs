@@ -46,6 +46,8 @@ labels! {
     SEAL_MASTER = "kms/v1/seal/master;",
     /// Id of the pre-shared key of a seal (HPKE).
     SEAL_PSK = "kms/v1/seal/psk;",
+    /// Key of operators' names in introduction entries.
+    AUDIT_DIRECTORY_KEY = "kms/v1/audit/directory-key;",
     /// An operator's name in an introduction entry.
     AUDIT_DIRECTORY = "kms/v1/audit/directory;",
     /// Page tokens.

@@ -1,11 +1,11 @@
 //! What the engine is given and what it gives back.
 
 use super::Snapshot;
-use crate::audit::Facts;
+use crate::audit::{Facts, Outcome};
 use crate::cipher::HashKey;
 use crate::entropy::Entropy;
 use crate::key::record::{RecordKey, RequestRecord, Revision, ShredState, TimeMark, Write};
-use crate::name::{SecretId, ShredScope};
+use crate::name::{KeyId, SecretId, ShredScope, VersionNumber};
 use crate::reason::Reason;
 use crate::secret::ShredSecret;
 use crate::time::Timestamp;
@@ -42,15 +42,24 @@ pub struct ShredEntry {
     pub secret: Option<ShredSecret>,
 }
 
+/// The newest shred secret of a scope.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Revision of the record that leads from the scope to the secret.
+    pub name_revision: Revision,
+    /// The secret.
+    pub entry: Arc<ShredEntry>,
+}
+
 /// Everything gathered for one call.
 pub struct View<'a> {
     /// Datasets and versions.
     pub snapshot: &'a Snapshot,
     /// Shred secrets by scope: `None` where there is none.
-    pub by_scope: &'a HashMap<ShredScope, Option<Arc<ShredEntry>>>,
+    pub by_scope: &'a HashMap<ShredScope, Option<Named>>,
     /// Shred secrets by id: `None` where there is none.
     pub by_id: &'a HashMap<SecretId, Option<Arc<ShredEntry>>>,
-    /// Keys record keys of names.
+    /// Keys the record keys of names; see [`super::index`].
     pub index: &'a HashKey,
     /// The time mark: irreversible timers ask it.
     pub time_mark: TimeMark,
@@ -89,6 +98,19 @@ pub struct Decision<R> {
     pub change: Option<Change>,
 }
 
+/// What a change of a dataset or of its versions answers; the road renders the rest once it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The dataset.
+    pub key_id: KeyId,
+    /// The version made or changed, if one.
+    pub version: Option<VersionNumber>,
+    /// Versions marked compromised by this call.
+    pub marked: Vec<VersionNumber>,
+    /// An earlier call with the same request id did it; this one changed nothing.
+    pub repeated: bool,
+}
+
 /// A field of the request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -113,6 +135,17 @@ impl From<Reason> for Refusal {
         Self {
             reason,
             violations: Vec::new(),
+        }
+    }
+}
+
+impl Outcome {
+    /// How an item ended that made something or was refused.
+    #[must_use]
+    pub const fn of<T>(result: &Result<T, Refusal>) -> Self {
+        match result {
+            Ok(_) => Self::Ok,
+            Err(refusal) => Self::Refused(refusal.reason),
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Key material lies only in [`VersionRecord`] and [`ShredRecord`], in their secret types.
 
 mod encoding;
-pub mod place;
+mod write;
 
-pub use place::{Expect, RecordKey, Revision, Tree, Write};
+pub use crate::format::place::{RecordKey, Revision, Tree};
+pub use write::{Expect, Write};
 
 use crate::name::{
     DatasetName, KeyId, PrincipalName, ReasonText, RetentionClass, SecretId, SecretKind,

@@ -1,6 +1,6 @@
 //! Roles by a small table of the configuration; Cedar policies come behind the same [`Decide`] seam.
 
-use super::{Action, Decide, Principal, Resource};
+use super::{Action, Authentication, Decide, Principal, Resource};
 use crate::name::PrincipalName;
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ pub enum Role {
     Operator,
     /// Reads everything that is no key; changes nothing.
     Auditor,
+    /// The daemon's own jobs. Never of the configuration: only the daemon itself has it.
+    Internal,
 }
 
 /// Principal to roles.
@@ -23,19 +25,42 @@ pub struct RoleTable {
 }
 
 impl Role {
-    /// The one table of role and action; docs and a printed test show it.
+    /// All of them.
+    pub const ALL: &'static [Self] =
+        &[Self::Service, Self::Operator, Self::Auditor, Self::Internal];
+
+    /// From its word in the configuration; the internal one has none.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "service" => Some(Self::Service),
+            "operator" => Some(Self::Operator),
+            "auditor" => Some(Self::Auditor),
+            _ => None,
+        }
+    }
+
+    /// The one table of role and action; `expected/roles.txt` shows it.
     #[must_use]
     pub const fn allows(self, action: Action) -> bool {
         use Action as A;
         match action {
-            A::GenerateDataKey | A::UnwrapDataKey | A::Encrypt | A::Decrypt | A::Rewrap => {
-                matches!(self, Self::Service)
+            A::GenerateDataKey
+            | A::UnwrapDataKey
+            | A::Encrypt
+            | A::Decrypt
+            | A::Rewrap
+            | A::CreateShredSecret => matches!(self, Self::Service),
+            A::GetDataset
+            | A::ListDatasets
+            | A::ListVersions
+            | A::GetShredSecret
+            | A::GetStatus => {
+                matches!(self, Self::Service | Self::Operator | Self::Auditor)
             }
-            A::CreateShredSecret => matches!(self, Self::Service),
-            A::GetDataset | A::ListDatasets | A::ListVersions | A::GetStatus => true,
-            A::GetShredSecret => true,
-            A::CreateDataset
-            | A::UpdateDataset
+            // the development command makes its sample datasets by itself
+            A::CreateDataset => matches!(self, Self::Operator | Self::Internal),
+            A::UpdateDataset
             | A::LiftDeletionProtection
             | A::RotateDataset
             | A::EmergencyRotateDataset
@@ -60,7 +85,7 @@ impl Role {
             | A::Start
             | A::Stop
             | A::Quarantine
-            | A::Refuse => false,
+            | A::Refuse => matches!(self, Self::Internal),
         }
     }
 }
@@ -68,17 +93,106 @@ impl Role {
 impl Decide for RoleTable {
     fn allows(&self, principal: &Principal, action: Action, _resource: &Resource<'_>) -> bool {
         match principal.authentication {
-            super::Authentication::Internal => {
-                action.number() >= Action::ScheduledRotation.number()
+            Authentication::Internal => Role::Internal.allows(action),
+            Authentication::Certificate => {
+                // status is for whoever is authenticated, in a role or not
+                action == Action::GetStatus
+                    || self.roles.get(&principal.name).is_some_and(|roles| {
+                        roles
+                            .iter()
+                            .any(|role| *role != Role::Internal && role.allows(action))
+                    })
             }
-            super::Authentication::Certificate => self
-                .roles
-                .get(&principal.name)
-                .is_some_and(|roles| roles.iter().any(|role| role.allows(action))),
         }
     }
 
     fn revision(&self) -> u64 {
         1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{act, authorise};
+    use super::*;
+    use std::fmt::Write;
+
+    fn principal(name: &str) -> Principal {
+        Principal {
+            name: PrincipalName::parse(name).unwrap(),
+            authentication: Authentication::Certificate,
+        }
+    }
+
+    fn table() -> RoleTable {
+        let mut table = RoleTable::default();
+        for (name, role) in [
+            ("svc", Role::Service),
+            ("op", Role::Operator),
+            ("aud", Role::Auditor),
+            // a configuration cannot say this; should it ever, it gives nothing
+            ("forged", Role::Internal),
+        ] {
+            table
+                .roles
+                .insert(PrincipalName::parse(name).unwrap(), vec![role]);
+        }
+        table
+    }
+
+    /// The file is the documentation; `KMS_BLESS=1` writes it anew.
+    #[test]
+    fn the_table_is_as_pinned() {
+        let mut text = format!(
+            "{:<28}{:>8}{:>9}{:>8}{:>9}\n",
+            "", "service", "operator", "auditor", "internal"
+        );
+        for action in Action::ALL {
+            let cell = |role: &Role| if role.allows(*action) { "yes" } else { "-" };
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| cell(&Role::ALL[i]));
+            writeln!(text, "{:<28}{a:>8}{b:>9}{c:>8}{d:>9}", action.as_str()).unwrap();
+        }
+        println!("{text}");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy/expected/roles.txt");
+        if std::env::var_os("KMS_BLESS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text, "{path}");
+    }
+
+    #[test]
+    fn decisions_follow_the_table_and_the_authentication() {
+        let table = table();
+        let nothing = Resource::default();
+        for action in Action::ALL {
+            let asks = |who: &Principal| table.allows(who, *action, &nothing);
+            assert_eq!(asks(&principal("svc")), Role::Service.allows(*action));
+            assert_eq!(asks(&principal("op")), Role::Operator.allows(*action));
+            assert_eq!(asks(&principal("aud")), Role::Auditor.allows(*action));
+            assert_eq!(asks(&Principal::internal()), Role::Internal.allows(*action));
+            let status = *action == Action::GetStatus;
+            assert_eq!(asks(&principal("stranger")), status);
+            assert_eq!(asks(&principal("forged")), status);
+            let posing = principal(Principal::internal().name.as_str());
+            assert_eq!(asks(&posing), status);
+        }
+    }
+
+    #[test]
+    fn every_action_has_somebody() {
+        for action in Action::ALL {
+            assert!(Role::ALL.iter().any(|role| role.allows(*action)));
+        }
+    }
+
+    #[test]
+    fn an_unknown_dataset_is_denied_to_those_who_may_too() {
+        let unknown = Resource {
+            unknown: true,
+            ..Resource::default()
+        };
+        let who = principal("op");
+        assert!(authorise::<act::GetDataset>(&table(), &who, &Resource::default()).is_ok());
+        assert!(authorise::<act::GetDataset>(&table(), &who, &unknown).is_err());
     }
 }

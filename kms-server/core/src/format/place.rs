@@ -1,7 +1,5 @@
-//! Where records lie and under what condition they are written. Keys are random ids, keyed hashes or
-//! numbers; never a name.
+//! Where records lie. Keys are random ids, keyed hashes or numbers; never a name.
 
-use super::Record;
 use crate::name::{KeyId, SecretId, VersionNumber};
 
 /// A tree of the store; its number stands in record contexts and never changes its meaning.
@@ -45,13 +43,28 @@ impl Tree {
         Self::DatasetName,
     ];
 
+    /// From its number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|tree| **tree as u8 == number)
+            .copied()
+    }
+
     /// Few enough to be verified before the first answer after unseal; the others are scrubbed in
     /// the background.
     #[must_use]
     pub const fn verified_at_unseal(self) -> bool {
         matches!(
             self,
-            Self::Dataset | Self::DatasetName | Self::Version | Self::AuditKey | Self::System
+            Self::Dataset
+                | Self::DatasetName
+                | Self::Version
+                | Self::AuditKey
+                | Self::System
+                | Self::Usage
+                | Self::Outbox
         )
     }
 }
@@ -68,28 +81,6 @@ pub struct RecordKey {
 /// Our own store counter after the transaction that wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(pub u64);
-
-/// What must be true of a record for a write to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
-    /// There is none.
-    Absent,
-    /// It is the one that was read.
-    Unchanged(Revision),
-    /// Whatever; only for records that one job alone writes.
-    Anything,
-}
-
-/// One write of a change; `record` `None` removes (only where no tombstone is owed).
-#[derive(Debug)]
-pub struct Write {
-    /// Where.
-    pub key: RecordKey,
-    /// Under what condition.
-    pub expect: Expect,
-    /// What.
-    pub record: Option<Record>,
-}
 
 impl RecordKey {
     fn new(tree: Tree, key: &[u8]) -> Self {

@@ -1,0 +1,300 @@
+//! Makes datasets and changes their policy. Never touches existing versions.
+
+use super::idempotency::{prior, remember, repeated};
+use super::limits::{LASTING_KEYS_MAX, REQUIRED_SECRETS_MAX, RETENTION_CLASSES_MAX};
+use super::material::{ID, KEY, Material};
+use super::rotate::new_version;
+use super::snapshot::Dataset;
+use super::view::{Change, Changed, Decision, Idempotency, Moment, View};
+use super::wrapping::usable;
+use super::{Refusal, index};
+use crate::audit::facts::is_lasting_value;
+use crate::audit::{Detail, Facts, Outcome};
+use crate::key::record::{
+    DatasetPolicy, DatasetRecord, Expect, Record, RecordKey, Revision, Write,
+};
+use crate::key::rotation;
+use crate::name::{DatasetName, KeyId, RetentionClass, SecretKind, VersionNumber};
+use crate::policy::{Action, Authorised, act};
+use crate::reason::Reason;
+use std::time::Duration;
+
+/// A dataset to be made.
+#[derive(Debug)]
+pub struct NewDataset {
+    /// Its name.
+    pub name: DatasetName,
+    /// What it demands and allows.
+    pub policy: DatasetPolicy,
+    /// No version can be scheduled for destruction.
+    pub deletion_protection: bool,
+}
+
+/// Fields to be changed; `None` leaves one as it is.
+#[derive(Debug, Default)]
+pub struct DatasetUpdate {
+    /// The revision that the caller read.
+    pub etag: Revision,
+    /// 1 to 3,650 days.
+    pub rotation_period: Option<Duration>,
+    /// Kinds that every wrap names from now on.
+    pub required_secrets: Option<Vec<SecretKind>>,
+    /// Classes that shred secrets may name from now on.
+    pub retention_classes: Option<Vec<RetentionClass>>,
+    /// Context keys whose values are logged for good from now on.
+    pub lasting_context_keys: Option<Vec<Box<str>>>,
+    /// Lifting it is an action of its own.
+    pub deletion_protection: Option<bool>,
+}
+
+/// Makes a dataset with version 1 ACTIVE.
+///
+/// # Errors
+/// ALREADY_EXISTS (a conflict on the name's record means that too, on the next view), INVALID_ARGUMENT,
+/// REQUEST_ID_REUSED, INTERNAL.
+pub fn create_dataset(
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    _authorised: &Authorised<act::CreateDataset>,
+    new: &NewDataset,
+    idempotency: Option<&Idempotency>,
+) -> Result<Decision<Changed>, Refusal> {
+    if let Some(prior) = prior(idempotency)? {
+        return Ok(replay(Action::CreateDataset, repeated(prior)?));
+    }
+    check_policy(&new.policy)?;
+    if view.snapshot.by_name(&new.name).is_some() {
+        return Err(Reason::AlreadyExists.into());
+    }
+    let mut material = Material::draw(moment.keys, ID + KEY).map_err(Reason::from)?;
+    let key_id = KeyId(*material.take()?);
+    let number = VersionNumber::FIRST;
+    let record = DatasetRecord {
+        key_id,
+        name: new.name.clone(),
+        policy: new.policy.clone(),
+        deletion_protection: new.deletion_protection,
+        next_version: number.next().ok_or(Reason::Internal)?,
+        created_at: moment.now,
+        next_rotation_at: rotation::first(key_id, moment.now, new.policy.rotation_period),
+    };
+    let mut writes = vec![
+        Write {
+            key: RecordKey::dataset(key_id),
+            expect: Expect::Absent,
+            record: Some(Record::Dataset(record)),
+        },
+        Write {
+            key: index::dataset_name_key(view.index, &new.name),
+            expect: Expect::Absent,
+            record: Some(Record::DatasetName(key_id)),
+        },
+        new_version(key_id, number, moment.now, &mut material)?,
+    ];
+    let changed = Changed {
+        key_id,
+        version: Some(number),
+        marked: Vec::new(),
+        repeated: false,
+    };
+    writes.extend(remember(idempotency, Some(&changed), moment.now));
+    Ok(decided(Action::CreateDataset, changed, "", writes))
+}
+
+/// Changes what the update names. Turning deletion protection off needs `lift`.
+///
+/// # Errors
+/// ETAG_MISMATCH, DENIED (protection would be lifted without that proof), INVALID_ARGUMENT, QUARANTINED.
+pub fn update_dataset(
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    authorised: &Authorised<act::UpdateDataset>,
+    lift: Option<&Authorised<act::LiftDeletionProtection>>,
+    update: &DatasetUpdate,
+) -> Result<Decision<Changed>, Refusal> {
+    let dataset = usable(view, authorised.dataset())?;
+    if dataset.revision != update.etag {
+        return Err(Reason::EtagMismatch.into());
+    }
+    let old = &dataset.record;
+    let record = updated(old, update, moment)?;
+    let lifts = old.deletion_protection && !record.deletion_protection;
+    let may_lift = lift.is_some_and(|lift| lift.dataset() == authorised.dataset());
+    if lifts && !may_lift {
+        return Err(Reason::Denied.into());
+    }
+    let action = if lifts {
+        Action::LiftDeletionProtection
+    } else {
+        Action::UpdateDataset
+    };
+    let changed = Changed {
+        key_id: old.key_id,
+        version: None,
+        marked: Vec::new(),
+        repeated: false,
+    };
+    let note = changes(old, &record);
+    Ok(decided(
+        action,
+        changed,
+        &note,
+        vec![write(dataset, record)],
+    ))
+}
+
+/// A policy within its limits. Paths of violations begin with `policy.`.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation.
+pub fn check_policy(policy: &DatasetPolicy) -> Result<(), Refusal> {
+    let mut refusal = Refusal::from(Reason::InvalidArgument);
+    let mut check = |holds: bool, field: &str, description| {
+        if !holds {
+            let found = Refusal::field(field, description).within("policy");
+            refusal.violations.extend(found.violations);
+        }
+    };
+    check(
+        (rotation::PERIOD_MIN..=rotation::PERIOD_MAX).contains(&policy.rotation_period),
+        "rotation_period",
+        "1 to 3,650 days",
+    );
+    check(
+        is_set(&policy.required_secrets, REQUIRED_SECRETS_MAX),
+        "required_secrets",
+        "at most 3, distinct",
+    );
+    check(
+        is_set(&policy.retention_classes, RETENTION_CLASSES_MAX),
+        "retention_classes",
+        "at most 8, distinct",
+    );
+    check(
+        policy.required_secrets.is_empty() || !policy.retention_classes.is_empty(),
+        "retention_classes",
+        "at least one where shred secrets are demanded",
+    );
+    let keys = &policy.lasting_context_keys;
+    check(
+        is_set(keys, LASTING_KEYS_MAX) && keys.iter().all(|key| is_lasting_value(key)),
+        "lasting_context_keys",
+        "at most 8 of the form [a-z0-9._-]{1,64}, distinct",
+    );
+    if refusal.violations.is_empty() {
+        Ok(())
+    } else {
+        Err(refusal)
+    }
+}
+
+fn is_set<T: PartialEq>(items: &[T], max: usize) -> bool {
+    let distinct = |(position, item)| !items.iter().skip(position + 1).any(|other| other == item);
+    items.len() <= max && items.iter().enumerate().all(distinct)
+}
+
+fn updated(
+    old: &DatasetRecord,
+    update: &DatasetUpdate,
+    moment: &Moment<'_>,
+) -> Result<DatasetRecord, Refusal> {
+    let DatasetUpdate {
+        etag: _,
+        rotation_period,
+        required_secrets,
+        retention_classes,
+        lasting_context_keys,
+        deletion_protection,
+    } = update;
+    let mut record = old.clone();
+    let policy = &mut record.policy;
+    let mut named = deletion_protection.is_some();
+    named |= set(&mut policy.rotation_period, rotation_period.as_ref());
+    named |= set(&mut policy.required_secrets, required_secrets.as_ref());
+    named |= set(&mut policy.retention_classes, retention_classes.as_ref());
+    let keys = lasting_context_keys.as_ref();
+    named |= set(&mut policy.lasting_context_keys, keys);
+    if !named {
+        return Err(Refusal::field("update_mask", "at least one field"));
+    }
+    check_policy(&record.policy).map_err(|refusal| refusal.within("dataset"))?;
+    record.deletion_protection = deletion_protection.unwrap_or(old.deletion_protection);
+    let (before, after) = (old.policy.rotation_period, record.policy.rotation_period);
+    if before != after {
+        let next = old.next_rotation_at;
+        record.next_rotation_at =
+            rotation::rescheduled(old.key_id, next, before, after, moment.now);
+    }
+    Ok(record)
+}
+
+fn set<T: Clone>(field: &mut T, value: Option<&T>) -> bool {
+    if let Some(value) = value {
+        field.clone_from(value);
+    }
+    value.is_some()
+}
+
+/// Which fields differ, for the log: names only.
+fn changes(old: &DatasetRecord, new: &DatasetRecord) -> String {
+    let (before, after) = (&old.policy, &new.policy);
+    let fields = [
+        (
+            before.rotation_period != after.rotation_period,
+            "rotation_period",
+        ),
+        (
+            before.required_secrets != after.required_secrets,
+            "required_secrets",
+        ),
+        (
+            before.retention_classes != after.retention_classes,
+            "retention_classes",
+        ),
+        (
+            before.lasting_context_keys != after.lasting_context_keys,
+            "lasting_context_keys",
+        ),
+        (
+            old.deletion_protection != new.deletion_protection,
+            "deletion_protection",
+        ),
+    ];
+    let changed: Vec<_> = fields.iter().filter(|f| f.0).map(|f| f.1).collect();
+    format!("changed: {}", changed.join(", "))
+}
+
+/// The dataset's record, written anew.
+pub(super) fn write(dataset: &Dataset, record: DatasetRecord) -> Write {
+    Write {
+        key: RecordKey::dataset(record.key_id),
+        expect: Expect::Unchanged(dataset.revision),
+        record: Some(Record::Dataset(record)),
+    }
+}
+
+/// A change that takes nothing away.
+pub(super) fn decided(
+    action: Action,
+    changed: Changed,
+    note: &str,
+    writes: Vec<Write>,
+) -> Decision<Changed> {
+    let mut detail = Detail::new(Outcome::Ok);
+    detail.dataset = Some(changed.key_id);
+    detail.version = changed.version;
+    detail.note = note.into();
+    Decision {
+        reply: changed,
+        facts: Facts::single(action, detail),
+        change: (!writes.is_empty()).then_some(Change {
+            writes,
+            restricts: false,
+        }),
+    }
+}
+
+/// The answer to a repeated request id.
+pub(super) fn replay(action: Action, changed: Changed) -> Decision<Changed> {
+    decided(action, changed, "repeated request id", Vec::new())
+}

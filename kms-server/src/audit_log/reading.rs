@@ -1,0 +1,248 @@
+//! Reading the durable part of the log, both ways, in bounded memory. What cannot be decoded is still
+//! shown, by its bytes; nothing read here is trusted for proofs.
+
+use super::frame::{FrameReader, Step};
+use super::recovery::scan;
+use super::segment::HEADER_LEN;
+use super::segments::{Marks, Readable, Segments};
+use kms_core::audit::Outcome;
+use kms_core::audit::leaf::{Entry, Prefix, PrincipalId, decode};
+use kms_core::name::KeyId;
+use kms_core::policy::Action;
+use kms_core::time::Timestamp;
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Most leaves looked at for one page: a filter that nothing passes costs no more than this.
+const LOOKED_AT_MAX: usize = 200_000;
+
+/// Which entries; `None` passes everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this principal; details count as their head's.
+    pub principal: Option<PrincipalId>,
+    /// About this dataset.
+    pub dataset: Option<KeyId>,
+    /// This action.
+    pub action: Option<Action>,
+    /// With this outcome.
+    pub outcome: Option<Outcome>,
+    /// Not before.
+    pub from_time: Option<Timestamp>,
+    /// Before.
+    pub to_time: Option<Timestamp>,
+}
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// First sequence to look at. Backward, a number behind the end means the newest.
+    pub from_sequence: u64,
+    /// From there down instead of up.
+    pub newest_first: bool,
+    /// Which entries.
+    pub filter: Filter,
+    /// Most entries of the page.
+    pub limit: usize,
+}
+
+/// One leaf as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// Its place.
+    pub sequence: u64,
+    /// Its exact bytes.
+    pub leaf: Vec<u8>,
+    /// What they say; `None` when this version cannot read them.
+    pub entry: Option<Entry>,
+}
+
+/// Entries in the order asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What passed the filter.
+    pub entries: Vec<Logged>,
+    /// Where to go on; `None` at the end. A page may be short, even empty, and not the last.
+    pub next: Option<u64>,
+}
+
+impl Filter {
+    fn passes(&self, entry: Option<&Entry>) -> bool {
+        let Some(entry) = entry else {
+            return *self == Self::default();
+        };
+        let time = entry.prefix.at.time;
+        self.principal
+            .is_none_or(|id| entry.principal() == Some(id))
+            && self.dataset.is_none_or(|id| entry.dataset() == Some(id))
+            && self.action.is_none_or(|one| entry.action() == Some(one))
+            && self.outcome.is_none_or(|one| entry.outcome() == Some(one))
+            && self.from_time.is_none_or(|from| time >= from)
+            && self.to_time.is_none_or(|to| time < to)
+    }
+}
+
+/// One page.
+pub(super) fn read(segments: &Segments, query: &Query) -> io::Result<Page> {
+    let mut page = Page::default();
+    let mut looked_at = 0;
+    let visit = |sequence: u64, leaf: &[u8]| {
+        if page.entries.len() >= query.limit || looked_at >= LOOKED_AT_MAX {
+            page.next = Some(sequence);
+            return ControlFlow::Break(());
+        }
+        looked_at += 1;
+        let entry = decode(leaf).ok();
+        if query.filter.passes(entry.as_ref()) {
+            page.entries.push(Logged {
+                sequence,
+                leaf: leaf.to_vec(),
+                entry,
+            });
+        }
+        ControlFlow::Continue(())
+    };
+    if query.newest_first {
+        walk_backward(segments, query.from_sequence, visit)?;
+    } else {
+        walk_forward(segments, query.from_sequence, visit)?;
+    }
+    Ok(page)
+}
+
+/// Visits leaves from `from` upward, to the durable end.
+pub(super) fn walk_forward(
+    segments: &Segments,
+    from: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let Some((mut index, mut readable)) = segments.holding(from) else {
+        return Ok(());
+    };
+    loop {
+        let open = Open::new(segments, readable)?;
+        for block in open.block_of(from)..open.blocks() {
+            let mut flow = ControlFlow::Continue(());
+            open.each(block, |sequence, leaf| {
+                if sequence >= from && flow.is_continue() {
+                    flow = visit(sequence, leaf);
+                }
+            })?;
+            if flow.is_break() {
+                return Ok(());
+            }
+        }
+        index += 1;
+        match segments.at(index) {
+            Some(next) => readable = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Visits leaves from `from` downward, to the first.
+fn walk_backward(
+    segments: &Segments,
+    from: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let Some((mut index, mut readable)) = segments.holding(from) else {
+        return Ok(());
+    };
+    loop {
+        let open = Open::new(segments, readable)?;
+        for block in (0..open.blocks().min(open.block_of(from) + 1)).rev() {
+            let mut leaves = Vec::new();
+            open.each(block, |sequence, leaf| {
+                if sequence <= from {
+                    leaves.push((sequence, leaf.to_vec()));
+                }
+            })?;
+            for (sequence, leaf) in leaves.iter().rev() {
+                if visit(*sequence, leaf).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(before) = index.checked_sub(1) else {
+            return Ok(());
+        };
+        index = before;
+        match segments.at(index) {
+            Some(previous) => readable = previous,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// A segment open for reading, cut into blocks at its marks.
+struct Open {
+    file: File,
+    marks: Arc<Marks>,
+    end: u64,
+    end_sequence: u64,
+}
+
+impl Open {
+    fn new(segments: &Segments, readable: Readable) -> io::Result<Self> {
+        let listed = readable.listed;
+        let file = File::open(&listed.path)?;
+        let (marks, end) = match readable.newest {
+            Some(newest) => (Arc::new(newest.marks), newest.end),
+            None => {
+                let len = file.metadata()?.len();
+                let marks = segments.marks(listed.number, || {
+                    scan(&file, len, listed.first_sequence).map(|scanned| scanned.marks)
+                })?;
+                (marks, len)
+            }
+        };
+        Ok(Self {
+            file,
+            marks,
+            end,
+            end_sequence: readable.end_sequence,
+        })
+    }
+
+    fn blocks(&self) -> usize {
+        self.marks.0.len()
+    }
+
+    /// The block that holds `sequence`, or the nearest.
+    fn block_of(&self, sequence: u64) -> usize {
+        let after = self
+            .marks
+            .0
+            .partition_point(|mark| mark.sequence <= sequence);
+        after.saturating_sub(1)
+    }
+
+    fn each(&self, block: usize, mut visit: impl FnMut(u64, &[u8])) -> io::Result<()> {
+        let offset_of = |block: usize| self.marks.0.get(block).map(|mark| mark.offset);
+        let from = offset_of(block).unwrap_or(HEADER_LEN);
+        let limit = offset_of(block + 1).unwrap_or(self.end);
+        let mut reader = FrameReader::new(&self.file, from, limit);
+        loop {
+            match reader.step()? {
+                Step::Frame(frame) => {
+                    for leaf in frame.leaves().unwrap_or_default() {
+                        // what stands behind the last number was never acknowledged
+                        if let Ok(prefix) = Prefix::read(leaf)
+                            && prefix.sequence < self.end_sequence
+                        {
+                            visit(prefix.sequence, leaf);
+                        }
+                    }
+                }
+                // damaged bytes are passed over; opening the log has named them
+                Step::Nothing => match reader.find(reader.offset(), |_| true)? {
+                    Some(next) => reader.seek(next),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What is read of a request before its body: content type, deadline, trace id, encoding, size.
+//! Headers that claim an identity (forwarded certificates) are never read, here or anywhere.
+
+use http::{HeaderMap, header};
+use std::time::Duration;
+
+/// Content types of gRPC-Web, binary and base64 text.
+const WEB_TYPES: [&str; 4] = [
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+];
+
+/// What a request's content type says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// gRPC-Web.
+    Web,
+    /// Neither.
+    Other,
+}
+
+/// By content type; exact, as the protocols write it.
+#[must_use]
+pub(super) fn dialect(headers: &HeaderMap) -> Dialect {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Dialect::Other;
+    };
+    match value.as_bytes() {
+        b"application/grpc" | b"application/grpc+proto" => Dialect::Grpc,
+        other if WEB_TYPES.iter().any(|known| known.as_bytes() == other) => Dialect::Web,
+        _ => Dialect::Other,
+    }
+}
+
+/// The value of `grpc-timeout`: 1 to 8 digits and a unit (gRPC over HTTP/2, "Requests").
+///
+/// # Errors
+/// `Err` when the header is there, but not exactly once in that form.
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+    let mut values = headers.get_all("grpc-timeout").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Malformed);
+    }
+    let (unit, digits) = value.as_bytes().split_last().ok_or(Malformed)?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed);
+    }
+    let count = digits
+        .iter()
+        .fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    Ok(Some(match unit {
+        b'H' => Duration::from_secs(count * 3_600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return Err(Malformed),
+    }))
+}
+
+/// The header is there, but not in its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The trace id of `traceparent` (W3C Trace Context, 3.2, version 00); `None` when absent or not
+/// in that form, as the recommendation has it.
+#[must_use]
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<[u8; 16]> {
+    let value = headers.get("traceparent")?.as_bytes();
+    let [b'0', b'0', b'-', rest @ ..] = value else {
+        return None;
+    };
+    let (trace, rest) = rest.split_first_chunk::<32>()?;
+    let [b'-', rest @ ..] = rest else {
+        return None;
+    };
+    let (parent, rest) = rest.split_first_chunk::<16>()?;
+    let [b'-', flags @ ..] = rest else {
+        return None;
+    };
+    let id = hex::<16>(trace)?;
+    (hex::<8>(parent)? != [0; 8] && hex::<1>(flags).is_some() && id != [0; 16]).then_some(id)
+}
+
+fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    data_encoding::HEXLOWER.decode_mut(text, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The body is not compressed as a whole; `identity` is no compression.
+#[must_use]
+pub(super) fn is_uncompressed(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("grpc-encoding")
+        .iter()
+        .all(|value| value.as_bytes() == b"identity")
+}
+
+/// Size of a header list as HTTP/2 counts it (RFC 9113, 6.5.2).
+#[must_use]
+pub(super) fn size(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn with(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        headers
+    }
+
+    #[test]
+    fn timeouts() {
+        for (text, micros) in [
+            ("1S", 1_000_000),
+            ("00000001M", 60_000_000),
+            ("99999999H", 359_999_996_400_000_000),
+            ("5m", 5_000),
+            ("7u", 7),
+            ("3000n", 3),
+            ("0S", 0),
+        ] {
+            let wanted = Some(Duration::from_micros(micros));
+            assert_eq!(timeout(&with("grpc-timeout", text)), Ok(wanted), "{text}");
+        }
+        assert_eq!(timeout(&HeaderMap::new()), Ok(None));
+        for bad in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "-1S",
+            "+1S",
+            " 1S",
+            "1S ",
+            "1.5S",
+            "123456789S",
+            "1SS",
+            "0x1S",
+            "1 S",
+            "\u{661}S",
+        ] {
+            assert_eq!(timeout(&with("grpc-timeout", bad)), Err(Malformed), "{bad}");
+        }
+        let mut twice = with("grpc-timeout", "1S");
+        twice.append("grpc-timeout", HeaderValue::from_static("1S"));
+        assert_eq!(timeout(&twice), Err(Malformed));
+    }
+
+    #[test]
+    fn trace_ids() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let id = trace_id(&with("traceparent", good)).unwrap();
+        assert_eq!((id[0], id[15]), (0x0a, 0x9c));
+        for bad in [
+            "",
+            "00",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+            "00-0af7651916cd43dd8448eb211c80319cb7ad6b7169203331-01",
+        ] {
+            assert!(trace_id(&with("traceparent", bad)).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn content_types_are_exact() {
+        for (text, wanted) in [
+            ("application/grpc", Dialect::Grpc),
+            ("application/grpc+proto", Dialect::Grpc),
+            ("application/grpc-web-text+proto", Dialect::Web),
+            ("application/grpc+json", Dialect::Other),
+            ("application/grpc-webx", Dialect::Other),
+            ("text/html", Dialect::Other),
+        ] {
+            assert_eq!(dialect(&with("content-type", text)), wanted, "{text}");
+        }
+        assert_eq!(dialect(&HeaderMap::new()), Dialect::Other);
+    }
+
+    #[test]
+    fn only_identity_is_uncompressed() {
+        assert!(is_uncompressed(&HeaderMap::new()));
+        assert!(is_uncompressed(&with("grpc-encoding", "identity")));
+        assert!(!is_uncompressed(&with("grpc-encoding", "gzip")));
+    }
+}

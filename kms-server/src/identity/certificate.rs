@@ -1,0 +1,251 @@
+//! From a client certificate to a principal's name: the one URI SAN in SPIFFE form, else the one
+//! DNS SAN; never the common name. Says nothing about trust: the chain is checked elsewhere.
+
+use kms_core::cipher::sha256;
+use kms_core::name::PrincipalName;
+use kms_core::time::Timestamp;
+use rustls_pki_types::CertificateDer;
+use std::time::Duration;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A certificate chain as the client presented it, with what was read from the leaf.
+#[derive(Debug)]
+pub struct Presented {
+    chain: Vec<CertificateDer<'static>>,
+    sha256: [u8; 32],
+    name: Result<PrincipalName, Unnamed>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// Why a certificate names no principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unnamed {
+    /// Not an X.509 certificate, or a name in it that cannot be read.
+    #[error("the certificate cannot be read")]
+    Unreadable,
+    /// The extended key usage must be there and say clientAuth.
+    #[error("the certificate's extended key usage does not say clientAuth")]
+    NotForClients,
+    /// An authority is no caller.
+    #[error("the certificate is an authority's")]
+    Authority,
+    /// SPIFFE allows exactly one.
+    #[error("the certificate has more than one URI name")]
+    ManyUris,
+    /// Not `spiffe://trust-domain/path` in its strict form.
+    #[error("the certificate's URI name is not in SPIFFE form")]
+    NotSpiffe,
+    /// No URI name, and not exactly one DNS name. A common name is no name.
+    #[error("the certificate has no URI name and not exactly one DNS name")]
+    NotOneDnsName,
+    /// A wildcard, an empty label or a character that does not belong there.
+    #[error("the certificate's DNS name names no single host")]
+    NotAHost,
+}
+
+impl Presented {
+    /// Reads the leaf, which comes first. `None` for an empty chain.
+    #[must_use]
+    pub fn read(chain: Vec<CertificateDer<'static>>) -> Option<Self> {
+        let leaf = chain.first()?;
+        let sha256 = sha256(&[leaf]);
+        let (name, not_before, not_after) = match X509Certificate::from_der(leaf) {
+            Ok(([], certificate)) => {
+                let validity = certificate.validity();
+                (
+                    principal_name(&certificate),
+                    seconds(validity.not_before.timestamp()),
+                    seconds(validity.not_after.timestamp()),
+                )
+            }
+            _ => (
+                Err(Unnamed::Unreadable),
+                Timestamp::default(),
+                Timestamp::default(),
+            ),
+        };
+        Some(Self {
+            chain,
+            sha256,
+            name,
+            not_before,
+            not_after,
+        })
+    }
+
+    /// Leaf first.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// SHA-256 of the leaf's DER.
+    #[must_use]
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+
+    /// The principal's name.
+    ///
+    /// # Errors
+    /// [`Unnamed`] says what is wrong with the certificate.
+    pub const fn name(&self) -> Result<&PrincipalName, Unnamed> {
+        match &self.name {
+            Ok(name) => Ok(name),
+            Err(unnamed) => Err(*unnamed),
+        }
+    }
+
+    /// Within the leaf's validity, both ends included (RFC 5280, 4.1.2.5).
+    #[must_use]
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        // the end is a whole second
+        let end = self.not_after.saturating_add(Duration::from_secs(1));
+        self.not_before <= now && now < end
+    }
+}
+
+fn seconds(since_epoch: i64) -> Timestamp {
+    Timestamp::from_micros(since_epoch.saturating_mul(1_000_000))
+}
+
+fn principal_name(certificate: &X509Certificate<'_>) -> Result<PrincipalName, Unnamed> {
+    if certificate.is_ca() {
+        return Err(Unnamed::Authority);
+    }
+    match certificate.extended_key_usage() {
+        Ok(Some(usage)) if usage.value.client_auth => {}
+        Ok(_) => return Err(Unnamed::NotForClients),
+        Err(_) => return Err(Unnamed::Unreadable),
+    }
+    let names = match certificate.subject_alternative_name() {
+        Ok(Some(extension)) => &extension.value.general_names,
+        Ok(None) => return Err(Unnamed::NotOneDnsName),
+        Err(_) => return Err(Unnamed::Unreadable),
+    };
+    let mut uris = Vec::new();
+    let mut hosts = Vec::new();
+    for name in names {
+        match name {
+            GeneralName::URI(uri) => uris.push(*uri),
+            GeneralName::DNSName(host) => hosts.push(*host),
+            GeneralName::Invalid(..) => return Err(Unnamed::Unreadable),
+            _ => {}
+        }
+    }
+    match (uris.as_slice(), hosts.as_slice()) {
+        ([uri], _) => spiffe_id(uri).ok_or(Unnamed::NotSpiffe),
+        ([], [host]) => host_name(host).ok_or(Unnamed::NotAHost),
+        ([], _) => Err(Unnamed::NotOneDnsName),
+        _ => Err(Unnamed::ManyUris),
+    }
+}
+
+/// A SPIFFE ID of a workload (SPIFFE-ID, section 2): lower-case scheme and trust domain, a path of
+/// one or more segments; no user, port, query, fragment, percent sign, empty or dot segment.
+fn spiffe_id(uri: &str) -> Option<PrincipalName> {
+    let (domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
+    let domain_ok = (1..=255).contains(&domain.len())
+        && domain.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
+        });
+    let path_ok = path.split('/').all(|segment| {
+        !matches!(segment, "" | "." | "..")
+            && segment
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    });
+    if domain_ok && path_ok {
+        PrincipalName::parse(uri).ok()
+    } else {
+        None
+    }
+}
+
+/// A host name (RFC 1123, 2.1) in lower case, without wildcard and final dot.
+fn host_name(host: &str) -> Option<PrincipalName> {
+    let label_ok = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if host.len() <= 253 && host.split('.').all(label_ok) {
+        PrincipalName::parse(&host.to_ascii_lowercase()).ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spiffe_ids_are_strict() {
+        for good in [
+            "spiffe://crm.example/service/contacts",
+            "spiffe://a/b",
+            "spiffe://crm_1.example-2/A.b_c-d/..x",
+        ] {
+            assert_eq!(spiffe_id(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "spiffe://",
+            "spiffe://crm.example",
+            "spiffe://crm.example/",
+            "spiffe:///service",
+            "SPIFFE://crm.example/service",
+            "spiffe://CRM.example/service",
+            "spiffe://user@crm.example/service",
+            "spiffe://crm.example:443/service",
+            "spiffe://crm.example/service/",
+            "spiffe://crm.example//service",
+            "spiffe://crm.example/./service",
+            "spiffe://crm.example/../service",
+            "spiffe://crm.example/service?x",
+            "spiffe://crm.example/service#x",
+            "spiffe://crm.example/serv%69ce",
+            "spiffe://crm.example/serv ice",
+            "spiffe://crm.example/s\u{e9}rvice",
+            "https://crm.example/service",
+            " spiffe://crm.example/service",
+            "spiffe://crm.example/service\0",
+        ] {
+            assert!(spiffe_id(bad).is_none(), "{bad:?}");
+        }
+        let long = format!("spiffe://a/{}", "b".repeat(502));
+        assert!(spiffe_id(&long).is_none());
+        let long_domain = format!("spiffe://{}/b", "a".repeat(256));
+        assert!(spiffe_id(&long_domain).is_none());
+    }
+
+    #[test]
+    fn host_names_are_single_hosts_in_lower_case() {
+        assert_eq!(
+            host_name("Contacts.CRM.example").unwrap().as_str(),
+            "contacts.crm.example"
+        );
+        let long = format!("{}.example", "a".repeat(64));
+        for bad in [
+            "",
+            ".",
+            "*.example",
+            "a..b",
+            "a.",
+            "-a.b",
+            "a-.b",
+            "a_b.c",
+            "a b",
+            "spiffe://a/b",
+            long.as_str(),
+        ] {
+            assert!(host_name(bad).is_none(), "{bad:?}");
+        }
+    }
+}

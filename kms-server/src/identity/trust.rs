@@ -1,0 +1,245 @@
+//! TLS 1.3 and nothing older, with client certificates checked against an authority and its
+//! revocation lists. No tickets, no early data: every connection proves itself.
+
+use crate::system::clock::Clock;
+use kms_core::cipher::sha256;
+use kms_core::time::Timestamp;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use zeroize::Zeroizing;
+
+/// Protocols offered, best first: gRPC needs HTTP/2; HTTP/1.1 serves gRPC-Web.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Where the PEM files lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The server's certificate, leaf first, then intermediates.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities whose clients are trusted.
+    pub client_ca: PathBuf,
+    /// Revocation lists. When there are any, each authority of a client's chain needs one: a
+    /// certificate whose standing is unknown is refused.
+    pub crl: Option<PathBuf>,
+}
+
+/// Whether a listener demands a client certificate in the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// No certificate, no connection.
+    Required,
+    /// Callers without one have no principal: health answers them, nothing else does.
+    Optional,
+}
+
+/// A file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {}: {why}", path.display())]
+pub struct BadFile {
+    /// Which of them, in words.
+    pub what: &'static str,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// The bytes of all files, read in one go.
+pub(super) struct Contents {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+    client_ca: Vec<u8>,
+    crl: Vec<u8>,
+}
+
+impl Contents {
+    pub(super) fn read(files: &Files) -> Result<Self, BadFile> {
+        let read = |what: &'static str, path: &PathBuf| {
+            std::fs::read(path).map_err(|error| bad(what, path, error))
+        };
+        Ok(Self {
+            certificate: read("server certificate", &files.certificate)?,
+            key: Zeroizing::new(read("server key", &files.key)?),
+            client_ca: read("client authority", &files.client_ca)?,
+            crl: match &files.crl {
+                Some(path) => read("revocation list", path)?,
+                None => Vec::new(),
+            },
+        })
+    }
+
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        let parts: [&[u8]; 4] = [&self.certificate, &self.key, &self.client_ca, &self.crl];
+        let hashes = parts.map(|part| sha256(&[part]));
+        sha256(&[hashes.as_flattened()])
+    }
+}
+
+/// One generation of certificate, authorities and revocation lists.
+pub(super) struct Trust {
+    pub(super) generation: u64,
+    pub(super) server: Arc<ServerConfig>,
+    clients: Arc<dyn ClientCertVerifier>,
+}
+
+impl Trust {
+    pub(super) fn new(
+        generation: u64,
+        files: &Files,
+        contents: &Contents,
+        demand: ClientCertificate,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, BadFile> {
+        let clients = client_verifier(files, contents, demand, clock.now())?;
+        let server = server_config(files, contents, Arc::clone(&clients), clock)?;
+        Ok(Self {
+            generation,
+            server: Arc::new(server),
+            clients,
+        })
+    }
+
+    /// Chain, validity, usage and revocation once more, exactly as in the handshake.
+    pub(super) fn verify(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: Timestamp,
+    ) -> Result<(), rustls::Error> {
+        let (leaf, intermediates) = chain
+            .split_first()
+            .ok_or(rustls::Error::NoCertificatesPresented)?;
+        self.clients
+            .verify_client_cert(leaf, intermediates, unix_time(now))
+            .map(|_| ())
+    }
+}
+
+fn bad(what: &'static str, path: &Path, why: impl ToString) -> BadFile {
+    BadFile {
+        what,
+        path: path.to_path_buf(),
+        why: why.to_string(),
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn client_verifier(
+    files: &Files,
+    contents: &Contents,
+    demand: ClientCertificate,
+    now: Timestamp,
+) -> Result<Arc<dyn ClientCertVerifier>, BadFile> {
+    const WHAT: &str = "client authority";
+    let bad_ca = |why: String| bad(WHAT, &files.client_ca, why);
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&contents.client_ca) {
+        let certificate = certificate.map_err(|error| bad_ca(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| bad_ca(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(bad_ca("holds no certificate".to_owned()));
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    if let Some(path) = &files.crl {
+        builder = builder.with_crls(revocation_lists(path, contents, now)?);
+    }
+    if demand == ClientCertificate::Optional {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|error| match &files.crl {
+        Some(path) => bad("revocation list", path, error),
+        None => bad(WHAT, &files.client_ca, error),
+    })
+}
+
+fn revocation_lists(
+    path: &Path,
+    contents: &Contents,
+    now: Timestamp,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, BadFile> {
+    const WHAT: &str = "revocation list";
+    let lists = CertificateRevocationListDer::pem_slice_iter(&contents.crl)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad(WHAT, path, error))?;
+    if lists.is_empty() {
+        return Err(bad(WHAT, path, "holds no revocation list"));
+    }
+    for list in &lists {
+        let (_, parsed) =
+            CertificateRevocationList::from_der(list).map_err(|error| bad(WHAT, path, error))?;
+        let due = parsed.next_update().map(|time| time.timestamp());
+        if due.is_some_and(|due| due < unix_seconds(now)) {
+            // still obeyed: refusing everybody would make a late list worse than none
+            tracing::warn!(path = %path.display(), "a revocation list is past its next update");
+        }
+    }
+    Ok(lists)
+}
+
+fn server_config(
+    files: &Files,
+    contents: &Contents,
+    clients: Arc<dyn ClientCertVerifier>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, BadFile> {
+    const WHAT: &str = "server certificate";
+    let chain = CertificateDer::pem_slice_iter(&contents.certificate)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad(WHAT, &files.certificate, error))?;
+    if chain.is_empty() {
+        return Err(bad(WHAT, &files.certificate, "holds no certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&contents.key)
+        .map_err(|error| bad("server key", &files.key, error))?;
+    let time: Arc<dyn TimeProvider> = Arc::new(ClockTime(Arc::clone(clock)));
+    let mut config = ServerConfig::builder_with_details(provider(), time)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| bad(WHAT, &files.certificate, error))?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)
+        .map_err(|error| bad(WHAT, &files.certificate, error))?;
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+fn unix_seconds(time: Timestamp) -> i64 {
+    time.as_micros().div_euclid(1_000_000)
+}
+
+fn unix_time(time: Timestamp) -> UnixTime {
+    let seconds = u64::try_from(unix_seconds(time)).unwrap_or(0);
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+/// The daemon's clock for rustls.
+struct ClockTime(Arc<dyn Clock>);
+
+impl TimeProvider for ClockTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix_time(self.0.now()))
+    }
+}
+
+impl std::fmt::Debug for ClockTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClockTime")
+    }
+}

@@ -1,0 +1,226 @@
+//! Medians, spreads and ratios of the rounds, as a table or as JSON.
+
+use crate::cores::Halves;
+use crate::side::{EMPTY, EMPTY_PER_CORE, KMS};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where on the map a figure stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Point {
+    pub(crate) connections: usize,
+    pub(crate) in_flight: usize,
+}
+
+/// One measurement of one side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figure {
+    calls_per_second: f64,
+    p50_us: u32,
+    p99_us: u32,
+    cpu_us_per_call: f64,
+    failures: u64,
+}
+
+impl Figure {
+    /// From sorted latencies.
+    pub(crate) fn new(sorted_us: &[u32], failures: u64, elapsed: Duration, cpu: Duration) -> Self {
+        let calls = sorted_us.len();
+        let rank = |percent: usize| {
+            let at = (calls * percent / 100).min(calls.saturating_sub(1));
+            sorted_us.get(at).copied().unwrap_or_default()
+        };
+        Self {
+            calls_per_second: count(calls) / elapsed.as_secs_f64(),
+            p50_us: rank(50),
+            p99_us: rank(99),
+            cpu_us_per_call: cpu.as_secs_f64() * 1e6 / count(calls.max(1)),
+            failures,
+        }
+    }
+}
+
+/// A count as a number to divide by.
+fn count(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// All rounds.
+#[derive(Debug)]
+pub(crate) struct Report {
+    setting: String,
+    figures: BTreeMap<(Point, &'static str), Vec<Figure>>,
+}
+
+/// The goal at 64 in flight; a prototype reached 0.43.
+const GOAL: f64 = 0.40;
+
+impl Report {
+    /// Nothing measured yet.
+    pub(crate) fn new(pins: Option<&Halves>, rounds: usize, time: Duration) -> Self {
+        let place = pins.map_or_else(
+            || "servers and client share all cores".to_owned(),
+            |pins| {
+                format!(
+                    "servers on cores {:?}, client on {:?}",
+                    pins.server, pins.client
+                )
+            },
+        );
+        Self {
+            setting: format!(
+                "mTLS 1.3, closed loop, {rounds} rounds of {} ms each side in turn; {place}",
+                time.as_millis()
+            ),
+            figures: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one measurement.
+    pub(crate) fn add(&mut self, point: Point, side: &'static str, figure: Figure) {
+        self.figures.entry((point, side)).or_default().push(figure);
+    }
+
+    /// Median of the rounds' ratios of the daemon to an empty side.
+    fn ratio(&self, point: Point, to: &'static str) -> f64 {
+        let (Some(ours), Some(theirs)) = (
+            self.figures.get(&(point, KMS)),
+            self.figures.get(&(point, to)),
+        ) else {
+            return 0.0;
+        };
+        let each = ours.iter().zip(theirs);
+        median(each.map(|(a, b)| a.calls_per_second / b.calls_per_second.max(1.0)))
+    }
+
+    /// For people.
+    pub(crate) fn print_table(&self) {
+        println!("{}", self.setting);
+        println!(
+            "{:>5} {:>9}  {:<24} {:>10} {:>17} {:>8} {:>8} {:>9}",
+            "conns",
+            "in flight",
+            "side",
+            "calls/s",
+            "least..greatest",
+            "p50 us",
+            "p99 us",
+            "cpu us"
+        );
+        let mut last = None;
+        for ((point, side), rounds) in &self.figures {
+            if last.is_some_and(|last| last != *point) {
+                println!();
+            }
+            last = Some(*point);
+            let rates = || rounds.iter().map(|f| f.calls_per_second);
+            println!(
+                "{:>5} {:>9}  {:<24} {:>10.0} {:>8.0}..{:<7.0} {:>8} {:>8} {:>9.1}{}",
+                point.connections,
+                point.in_flight,
+                side,
+                median(rates()),
+                rates().fold(f64::MAX, f64::min),
+                rates().fold(0.0, f64::max),
+                median(rounds.iter().map(|f| f64::from(f.p50_us))),
+                median(rounds.iter().map(|f| f64::from(f.p99_us))),
+                median(rounds.iter().map(|f| f.cpu_us_per_call)),
+                failures(rounds)
+            );
+        }
+        if self.points().next().is_none() {
+            return;
+        }
+        println!("\nkms / empty: median of the rounds' ratios (goal at 64 in flight: {GOAL:.2})");
+        println!(
+            "{:>5} {:>9}  {:>12} {:>17}",
+            "conns", "in flight", "/ plain", "/ runtime per core"
+        );
+        for point in self.points() {
+            println!(
+                "{:>5} {:>9}  {:>12.2} {:>17.2}",
+                point.connections,
+                point.in_flight,
+                self.ratio(point, EMPTY),
+                self.ratio(point, EMPTY_PER_CORE)
+            );
+        }
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        let figures: Vec<Value> = self
+            .figures
+            .iter()
+            .flat_map(|((point, side), rounds)| {
+                rounds.iter().enumerate().map(move |(round, figure)| {
+                    json!({
+                        "connections": point.connections,
+                        "in_flight": point.in_flight,
+                        "side": side,
+                        "round": round,
+                        "calls_per_second": figure.calls_per_second,
+                        "p50_us": figure.p50_us,
+                        "p99_us": figure.p99_us,
+                        "server_cpu_us_per_call": figure.cpu_us_per_call,
+                        "failures": figure.failures,
+                    })
+                })
+            })
+            .collect();
+        let ratios: Vec<Value> = self
+            .points()
+            .map(|point| {
+                json!({
+                    "connections": point.connections,
+                    "in_flight": point.in_flight,
+                    "to_plain": self.ratio(point, EMPTY),
+                    "to_runtime_per_core": self.ratio(point, EMPTY_PER_CORE),
+                })
+            })
+            .collect();
+        json!({ "setting": self.setting, "figures": figures, "ratios": ratios })
+    }
+
+    fn points(&self) -> impl Iterator<Item = Point> + '_ {
+        self.figures
+            .keys()
+            .filter(|(_, side)| *side == KMS)
+            .map(|(point, _)| *point)
+    }
+}
+
+fn failures(rounds: &[Figure]) -> String {
+    match rounds.iter().map(|f| f.failures).sum::<u64>() {
+        0 => String::new(),
+        n => format!("  {n} FAILED"),
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_medians_of_rounds() {
+        let point = Point {
+            connections: 1,
+            in_flight: 1,
+        };
+        let mut report = Report::new(None, 3, Duration::from_secs(1));
+        for (ours, theirs) in [(1, 2), (9, 10), (3, 4)] {
+            let figure = |n| Figure::new(&vec![7; n], 0, Duration::from_secs(1), Duration::ZERO);
+            report.add(point, KMS, figure(ours * 100));
+            report.add(point, EMPTY, figure(theirs * 100));
+        }
+        assert!((report.ratio(point, EMPTY) - 0.75).abs() < 1e-9);
+        assert_eq!(report.figures[&(point, KMS)][0].p99_us, 7);
+    }
+}

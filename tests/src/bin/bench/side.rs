@@ -1,0 +1,115 @@
+//! The servers that are compared, each a process of its own under the daemon's own certificates.
+
+use crate::cores::{Halves, bind};
+use crate::empty::Shape;
+use bytes::Bytes;
+use kms_proto::v1::GenerateDataKeyRequest;
+use kms_tests::certificate::Authority;
+use kms_tests::credentials::Credentials;
+use kms_tests::daemon::{Daemon, Installation, Role};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One server and what it is asked.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) daemon: Daemon,
+    pub(crate) credentials: Credentials,
+    pub(crate) path: &'static str,
+    pub(crate) body: Bytes,
+    /// The daemon's folder lives as long as its process.
+    _installation: Option<Installation>,
+}
+
+/// Names of the sides; ratios are to the first and to the second.
+pub(crate) const EMPTY: &str = "empty, plain tonic";
+pub(crate) const EMPTY_PER_CORE: &str = "empty, runtime per core";
+pub(crate) const KMS: &str = "kms GenerateDataKey";
+
+/// Starts all servers on the servers' cores.
+pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
+    // Building must not be confined to half of the cores.
+    drop(kms_tests::binaries::server());
+    if let Some(pins) = pins {
+        bind(&pins.server);
+    }
+    let installation = Installation::new();
+    let daemon = installation.start();
+    let credentials = installation.credentials(Role::Service);
+    let mut sides = start_empty(
+        &tls_files(&installation.dir()),
+        &credentials,
+        &installation.log(),
+    );
+    let request = GenerateDataKeyRequest {
+        dataset: "datasets/files".into(),
+        key_context: BTreeMap::from([
+            ("tenant".into(), "acme".into()),
+            ("purpose".into(), "bench".into()),
+        ]),
+        ..GenerateDataKeyRequest::default()
+    };
+    sides.push(Side {
+        name: KMS,
+        daemon,
+        credentials,
+        path: "/kms.v1.KeyService/GenerateDataKey",
+        body: request.encode_to_vec().into(),
+        _installation: Some(installation),
+    });
+    sides
+}
+
+/// Starts the empty servers alone, under certificates of the bench's own making.
+pub(crate) fn start_empty_alone(pins: Option<&Halves>) -> Vec<Side> {
+    if let Some(pins) = pins {
+        bind(&pins.server);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new("bench");
+    let server = authority.server(&["localhost"]);
+    let client = authority.client("spiffe://bench/service/client");
+    let files = ["server.pem", "server.key", "ca.pem"].map(|name| folder.path().join(name));
+    let texts = [&server.certificate, &server.key, &authority.certificate];
+    for (path, text) in files.iter().zip(texts) {
+        std::fs::write(path, text).expect("a file");
+    }
+    let credentials = Credentials::issued(&authority, &client, "localhost");
+    start_empty(&files, &credentials, &folder.path().join("log"))
+}
+
+fn start_empty(files: &[PathBuf; 3], credentials: &Credentials, log: &Path) -> Vec<Side> {
+    let start = |(name, shape): (&'static str, Shape)| {
+        let mut command = Command::new(std::env::current_exe().expect("this program's path"));
+        command.args(["empty", "--shape", shape.name()]);
+        for (option, file) in ["--certificate", "--key", "--client-ca"].iter().zip(files) {
+            command.arg(option).arg(file);
+        }
+        Side {
+            name,
+            daemon: Daemon::spawn(command, log).expect("the empty server starts"),
+            credentials: credentials.clone(),
+            path: "/empty.Empty/Call",
+            body: Bytes::new(),
+            _installation: None,
+        }
+    };
+    [(EMPTY, Shape::Plain), (EMPTY_PER_CORE, Shape::PerCore)]
+        .map(start)
+        .into()
+}
+
+/// The daemon's own certificate, key and client authority.
+fn tls_files(dir: &Path) -> [PathBuf; 3] {
+    let text = std::fs::read_to_string(dir.join("kms.toml")).expect("the daemon's configuration");
+    let config: toml::Table = text.parse().expect("configuration in TOML");
+    let tls = config.get("tls").and_then(toml::Value::as_table);
+    let tls = tls.expect("a section tls");
+    ["certificate", "key", "client_ca"].map(|key| {
+        let path = tls.get(key).and_then(toml::Value::as_str);
+        dir.join(path.expect("a path"))
+    })
+}
