@@ -17,6 +17,7 @@ use crate::system::clock::Clock;
 use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
 use crate::system::{directory, private_file};
+use kms_core::cipher::self_test;
 use kms_core::entropy::Entropy;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -97,6 +98,8 @@ fn make(
     clock: &Arc<dyn Clock>,
     entropy: &dyn Entropy,
 ) -> Result<(), Failure> {
+    // No key is made by a machine that computes wrongly.
+    self_test::run()?;
     let passphrase = passphrase(place, entropy)?;
     if !place.join("pki").exists() {
         pki::make(place, clock.now())?;

@@ -10,9 +10,11 @@ pub mod attempts;
 mod error;
 mod file;
 pub mod passphrase;
+mod start;
 mod wrap;
 
 pub use error::{KeyringError, NotMade, UnsealError};
+pub use start::start;
 
 use crate::system::private_file;
 use kms_core::cipher::seal_key;

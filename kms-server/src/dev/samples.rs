@@ -1,5 +1,7 @@
 //! The sample datasets of `policies/`, parsed and checked.
 
+use crate::system::failure::{Failure, FailureKind};
+use kms_core::engine::NewDataset;
 use kms_core::key::record::DatasetPolicy;
 use kms_core::name::{DatasetName, RetentionClass, SecretKind};
 use kms_core::time::DAY;
@@ -39,6 +41,20 @@ struct Dataset {
 /// One line that names file and dataset; the files are part of the program, so a test has seen them.
 pub fn datasets() -> Result<Vec<Sample>, String> {
     parse(DATASETS, RETENTION)
+}
+
+/// The sample datasets as a start makes them; their versions are protected from deletion.
+///
+/// # Errors
+/// As [`datasets`].
+pub fn new_datasets() -> Result<Vec<NewDataset>, Failure> {
+    let samples = datasets().map_err(|error| Failure::new(FailureKind::Other, error))?;
+    let new = samples.into_iter().map(|sample| NewDataset {
+        name: sample.name,
+        policy: sample.policy,
+        deletion_protection: true,
+    });
+    Ok(new.collect())
 }
 
 fn parse(datasets: &str, retention: &str) -> Result<Vec<Sample>, String> {

@@ -217,3 +217,43 @@ fn the_verifier_key_is_a_signed_note_key() {
     let hash = sha256(&[b"kms-dev\n", &key]);
     assert_eq!(id, kms_core::codec::hex(&hash[..4]));
 }
+
+#[test]
+fn a_start_names_what_is_wrong_with_keyring_and_passphrase() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path().join("dev");
+    let Prepared { mut config, .. } = start(&place).unwrap();
+    let (_, unsealed) = crate::seal::start(&config).unwrap();
+    assert!(unsealed.is_some());
+    let failure = |config: &Config| {
+        let started = crate::seal::start(config);
+        started.map(|_| ()).unwrap_err()
+    };
+
+    let right = fs::read(place.join("seal.passphrase")).unwrap();
+    private_file::replace(&place.join("seal.passphrase"), b"not this one\n").unwrap();
+    let told = failure(&config);
+    assert_eq!(told.kind, FailureKind::WrongPassphrase);
+    assert!(told.message.starts_with("wrong passphrase ("), "{told}");
+    assert!(told.message.contains("seal.passphrase"), "{told}");
+    assert!(!told.message.contains("not this one"), "{told}");
+    private_file::replace(&place.join("seal.passphrase"), &right).unwrap();
+
+    let keyring = config.data.keyring();
+    let bytes = fs::read(&keyring).unwrap();
+    private_file::replace(&keyring, &bytes[..bytes.len() - 1]).unwrap();
+    let told = failure(&config);
+    assert_eq!(told.kind, FailureKind::Corrupted);
+    assert!(told.message.contains("is damaged"), "{told}");
+    fs::remove_file(&keyring).unwrap();
+    let told = failure(&config);
+    assert!(told.message.contains("keyring is missing"), "{told}");
+    private_file::replace(&keyring, &bytes).unwrap();
+
+    config.seal.passphrase_file = None;
+    assert!(crate::seal::start(&config).unwrap().1.is_none());
+    let other = kms_core::cipher::signature::Fingerprint([3; 32]);
+    config.seal.instance_fingerprint = Some(other);
+    let told = failure(&config);
+    assert!(told.message.contains("of another installation"), "{told}");
+}
