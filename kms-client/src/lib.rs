@@ -21,7 +21,7 @@ pub mod stream;
 pub mod wrapped;
 
 pub use calls::{Decrypted, ENCRYPT_MAX, RewrapRequest, Rewrapped};
-pub use client::{Client, DEADLINE_DEFAULT, make_request_id};
+pub use client::{Client, DEADLINE_DEFAULT};
 pub use data_key::{DataKey, DataKeyRequest, GeneratedDataKey, UnwrapRequest, UnwrappedDataKey};
 pub use error::{Error, ErrorKind};
 pub use field::Field;
