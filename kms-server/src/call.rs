@@ -1,12 +1,316 @@
-//! The one road of every call.
+//! The one road of every call: identify, decode within bounds, resolve and authorise, gather, decide, commit
+//! or append, answer. No second way leads to a key: jobs and the administration take the same road.
 
 mod bounds;
 pub mod code;
 mod control;
 mod data_plane;
+mod entries;
+pub mod internal;
+mod lane;
 mod operation;
 mod page;
 mod parse;
 mod render;
 pub mod road;
+mod scribe;
 mod shred;
+mod system;
+mod ticket;
+mod travel;
+
+pub use lane::Lane;
+pub use system::Facts as SystemFacts;
+
+use crate::audit_log::AuditLog;
+use crate::audit_log::counted::CountedCalls;
+use crate::identity::Identity;
+use crate::live::gate::Gate;
+use crate::live::publisher::Luggage;
+use crate::live::state::Held;
+use crate::live::{Live, Submitted};
+use crate::store::ChangeError;
+use crate::system::clock::Clock;
+use bounds::Bounds;
+use bytes::Bytes;
+use kms_core::audit::Outcome;
+use kms_core::audit::leaf::BootId;
+use kms_core::engine::index::request_fingerprint;
+use kms_core::engine::{Moment, Refusal, Snapshot, View};
+use kms_core::entropy::{Entropy, make_bytes};
+use kms_core::name::{KeyId, PrincipalName, VersionNumber};
+use kms_core::policy::{Decide as _, Role, RoleTable};
+use kms_core::reason::Reason;
+use operation::{At, Operation, Refused, Scene};
+use page::Pager;
+use render::Renderer;
+use road::{Incoming, Method};
+use scribe::Scribe;
+use std::sync::Arc;
+use ticket::Ticket;
+
+/// How often a change that ran into another is decided again.
+const ATTEMPTS: u32 = 4;
+/// Shorter bodies cannot repeat anything often enough to hurt.
+const UNCHECKED_LEN: usize = 4 * 1024;
+
+/// What the road is built from.
+pub struct Parts {
+    /// Who is at the other end of a connection.
+    pub identity: Arc<Identity>,
+    /// Sealed or not.
+    pub gate: Arc<Gate>,
+    /// The log.
+    pub audit: AuditLog,
+    /// Who may do what.
+    pub roles: RoleTable,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What the status says of the daemon.
+    pub facts: SystemFacts,
+}
+
+/// The road.
+pub struct Service {
+    identity: Arc<Identity>,
+    gate: Arc<Gate>,
+    audit: AuditLog,
+    roles: RoleTable,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    facts: SystemFacts,
+    bounds: Bounds,
+    scribe: Scribe,
+    strangers: CountedCalls,
+}
+
+impl Service {
+    /// Ready for calls.
+    ///
+    /// # Errors
+    /// INTERNAL without randomness or with a broken descriptor.
+    pub fn new(parts: Parts) -> Result<Self, Reason> {
+        let boot = BootId(make_bytes(&*parts.entropy)?);
+        let intake = parts.gate.keyring().publics().intake;
+        Ok(Self {
+            scribe: Scribe::new(
+                boot,
+                Arc::clone(&parts.clock),
+                Arc::clone(&parts.entropy),
+                intake,
+                parts.roles.revision(),
+            ),
+            bounds: Bounds::new().map_err(|_| Reason::Internal)?,
+            strangers: CountedCalls::new(),
+            identity: parts.identity,
+            gate: parts.gate,
+            audit: parts.audit,
+            roles: parts.roles,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            facts: parts.facts,
+        })
+    }
+
+    /// A person's name stands encrypted in the log; a service's in the clear.
+    fn is_person(&self, name: &PrincipalName) -> bool {
+        let roles = self.roles.roles.get(name);
+        !roles.is_some_and(|roles| roles.contains(&Role::Service))
+    }
+
+    /// Decodes within bounds.
+    fn decode<M: prost::Message + Default>(
+        &self,
+        method: &Method,
+        body: Bytes,
+    ) -> Result<M, Refusal> {
+        if body.len() > UNCHECKED_LEN {
+            let message = format!(".kms.v1.{}Request", method.name);
+            self.bounds
+                .check(&message, &body)
+                .map_err(|error| match error {
+                    bounds::OutOfBounds::Field(field) if field == "items" => {
+                        Refusal::field(field, "at most 1,000 items")
+                    }
+                    bounds::OutOfBounds::Field(field) => {
+                        Refusal::field(field, "at most 64 entries")
+                    }
+                    bounds::OutOfBounds::Malformed => Reason::InvalidArgument.into(),
+                })?;
+        }
+        M::decode(body).map_err(|_| Reason::InvalidArgument.into())
+    }
+
+    /// The road itself, once the caller is identified: read it from top to bottom.
+    async fn run<O: Operation>(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<O::Answer, Refusal> {
+        ticket.action = O::ACTION;
+        // sealed means sealed
+        let Some(live) = self.gate.live() else {
+            return Err(self.refuse(lane, ticket, None, Reason::Sealed.into()).await);
+        };
+        let live = &live;
+        self.ensure_month(lane, live).await;
+        // decode
+        let message: O::Message = match self.decode(call.method, call.body.clone()) {
+            Ok(message) => message,
+            Err(refusal) => {
+                return Err(self.refuse(lane, ticket, Some(live), refusal.into()).await);
+            }
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let held = live.state.hold();
+            // resolve, authorise, validate; gather; decide
+            let step = self
+                .decide::<O>(lane, ticket, live, &held, &message, &call.body)
+                .await;
+            let (decision, generation) = match step {
+                Ok(decision) => (decision, held.generation()),
+                Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
+            };
+            let keys = self.scribe.keys(Some(live), ticket.at);
+            let leaves = self
+                .scribe
+                .leaves(&ticket.author(), &decision.facts, &keys)?;
+            self.scribe.introduce(
+                lane,
+                &ticket.author(),
+                &decision.facts,
+                Some(&held.snapshot),
+                &keys,
+            );
+            let usage = scribe::usage(&decision.facts, ticket.at);
+            let Some(change) = decision.change else {
+                // audit durable, answer
+                ticket.append(lane, leaves, usage).await?;
+                return Ok(self.answer::<O>(
+                    ticket,
+                    live,
+                    &held.snapshot,
+                    &message,
+                    decision.reply,
+                ));
+            };
+            // commit; a restriction must not wait for its own snapshot
+            let held = (!change.restricts).then_some(held);
+            let committed = live.submit(Submitted {
+                id: ticket.id,
+                writes: change.writes,
+                leaves,
+                generation,
+                restricts: change.restricts,
+                luggage: Luggage {
+                    usage,
+                    space: ticket.author().space(),
+                },
+            });
+            ticket.logged();
+            match committed.await {
+                Ok(_) => {
+                    let now = live.state.hold();
+                    drop(held);
+                    return Ok(self.answer::<O>(
+                        ticket,
+                        live,
+                        &now.snapshot,
+                        &message,
+                        decision.reply,
+                    ));
+                }
+                Err(ChangeError::Conflict) if attempt < ATTEMPTS => {
+                    ticket.not_logged();
+                    drop(held);
+                    live.settled().await;
+                }
+                Err(error) => return Err(self.not_committed(lane, ticket, live, error).await),
+            }
+        }
+    }
+
+    async fn decide<O: Operation>(
+        &self,
+        lane: &Lane,
+        ticket: &Ticket<'_>,
+        live: &Live,
+        held: &Held,
+        message: &O::Message,
+        body: &Bytes,
+    ) -> Result<kms_core::engine::Decision<O::Reply>, Refused> {
+        let at = At {
+            snapshot: &held.snapshot,
+            principal: ticket.principal,
+            decide: &self.roles,
+            now: ticket.at.time,
+            pager: self.pager(live, ticket),
+        };
+        let prepared = O::prepare(message, &at)?;
+        let refused = |refusal: Refusal| {
+            let mut detail = prepared.detail.clone();
+            detail.outcome = Outcome::Refused(refusal.reason);
+            Refused { refusal, detail }
+        };
+        let needs = &prepared.needs;
+        let gathered = live.gather(held, &needs.scopes, &needs.ids).await;
+        let gathered = gathered.map_err(|reason| refused(reason.into()))?;
+        let idempotency = match needs.request_id {
+            None => None,
+            Some(id) => {
+                let fingerprint = request_fingerprint(&live.keys.index, O::ACTION, body);
+                let name = &ticket.principal.name;
+                let found = live
+                    .idempotency(name, O::ACTION, id, fingerprint, ticket.at.time)
+                    .await;
+                Some(found.map_err(|reason| refused(reason.into()))?)
+            }
+        };
+        let scene = Scene {
+            view: View {
+                snapshot: &held.snapshot,
+                by_scope: &gathered.by_scope,
+                by_id: &gathered.by_id,
+                index: &live.keys.index,
+                time_mark: live.state.time_mark().0,
+            },
+            moment: Moment {
+                now: ticket.at.time,
+                keys: &*self.entropy,
+                salts: &lane.salts,
+            },
+            idempotency,
+        };
+        O::decide(&prepared.input, &scene).await.map_err(refused)
+    }
+
+    fn pager<'a>(&self, live: &'a Live, ticket: &Ticket<'a>) -> Pager<'a> {
+        Pager {
+            key: &live.keys.index,
+            method: ticket.method,
+            principal: &ticket.principal.name,
+        }
+    }
+
+    fn answer<O: Operation>(
+        &self,
+        ticket: &Ticket<'_>,
+        live: &Live,
+        snapshot: &Snapshot,
+        message: &O::Message,
+        reply: O::Reply,
+    ) -> O::Answer {
+        let usage = |id: KeyId, number: VersionNumber| self.audit.usage(id, number);
+        let renderer = Renderer {
+            snapshot,
+            usage: &usage,
+            pager: self.pager(live, ticket),
+        };
+        O::answer(message, reply, &renderer)
+    }
+}

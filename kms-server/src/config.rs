@@ -113,6 +113,26 @@ pub struct Data {
     pub directory: PathBuf,
 }
 
+impl Data {
+    /// The store engine's directory.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.directory.join("store")
+    }
+
+    /// The audit log's directory.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.directory.join("audit")
+    }
+
+    /// The keyring file.
+    #[must_use]
+    pub fn keyring(&self) -> PathBuf {
+        self.directory.join("keyring")
+    }
+}
+
 /// `[audit]`.
 #[derive(Debug, Clone)]
 pub struct Audit {

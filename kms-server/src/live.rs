@@ -1,6 +1,124 @@
-//! The unsealed service: state, publisher, months' keys, unsealing and sealing. Exists only while unsealed;
-//! dropping it forgets every key.
+//! The unsealed service: state, publisher, keys of the log, unsealing and sealing. Exists only while
+//! unsealed; dropping it forgets every key.
 
+pub mod creation;
+pub mod gate;
+pub mod gather;
 pub mod generation;
+pub mod opening;
+pub mod publisher;
 pub mod shred_cache;
 pub mod state;
+
+pub use opening::{OpenError, Parts};
+
+use crate::store::{Change, ChangeError, Published, Records, Writer};
+use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
+use kms_core::cipher::HashKey;
+use kms_core::key::record::Write;
+use kms_core::name::CallId;
+use kms_core::secret::IntakeKey;
+use kms_core::time::Timestamp;
+use publisher::{Luggage, Publisher};
+use state::State;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Everything that needs the master key.
+pub struct Live {
+    /// What calls read.
+    pub state: Arc<State>,
+    /// The store, typed.
+    pub records: Records,
+    /// The service's own keys.
+    pub keys: Keys,
+    publisher: Arc<Publisher>,
+    writer: Writer,
+}
+
+/// The service's own keys, ready for use.
+pub struct Keys {
+    /// Keys record keys of names, and page tokens.
+    pub index: HashKey,
+    /// The audit directory's.
+    pub directory: DirectoryKeys,
+    /// Opens what was written to the log while sealed.
+    pub intake: IntakeKey,
+}
+
+/// A change as the road hands it in.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The call that makes it; its entries carry the same id.
+    pub id: CallId,
+    /// Writes, one transaction.
+    pub writes: Vec<Write>,
+    /// Its entries, head first; empty for housekeeping.
+    pub leaves: Vec<Vec<u8>>,
+    /// Generation of the snapshot that it was decided on.
+    pub generation: u64,
+    /// Takes something away.
+    pub restricts: bool,
+    /// What goes with the entries.
+    pub luggage: Luggage,
+}
+
+impl Live {
+    /// The audit key of the month of `now`.
+    #[must_use]
+    pub fn month(&self, now: Timestamp) -> Option<Arc<MonthKeys>> {
+        self.state.month(Month::of(now))
+    }
+
+    /// Commits, logs and publishes a change; ready when all of it has happened. Under way from the call
+    /// on: dropping the future cancels nothing.
+    ///
+    /// Who submits a restriction must not hold a snapshot: it would wait for itself.
+    pub fn submit(
+        &self,
+        change: Submitted,
+    ) -> impl Future<Output = Result<Published, ChangeError>> + Send + 'static {
+        let (done, end) = oneshot::channel();
+        if !change.leaves.is_empty() {
+            self.publisher.entrust(change.id, change.luggage);
+        }
+        self.writer.submit(Change {
+            writes: change.writes,
+            leaves: change.leaves,
+            generation: change.generation,
+            restricts: change.restricts,
+            done,
+        });
+        let publisher = Arc::clone(&self.publisher);
+        async move {
+            let end = end.await.unwrap_or(Err(ChangeError::Unknown));
+            if end.is_err() {
+                publisher.forget(change.id);
+            }
+            end
+        }
+    }
+
+    /// Waits until everything that is committed now is visible: what a conflict ran into.
+    pub async fn settled(&self) {
+        self.publisher.visible(self.publisher.committed()).await;
+    }
+
+    /// The writer, for jobs: scrubbing, counts.
+    #[must_use]
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Finishes what is under way and lets go of the store.
+    pub async fn close(&self) {
+        self.settled().await;
+        self.writer.stop().await;
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Live(<redacted>)")
+    }
+}

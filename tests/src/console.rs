@@ -23,8 +23,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// Itself, when the run succeeded.
-    #[must_use]
+    /// Itself, when the run succeeded; else the test ends here.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "kms failed: {self:?}");

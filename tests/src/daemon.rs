@@ -4,6 +4,7 @@
 //! below only turn a hang into a failure.
 
 use crate::binaries;
+use crate::caller::Caller;
 use crate::console::Console;
 use crate::credentials::Credentials;
 use crate::wire::Wire;
@@ -150,15 +151,29 @@ impl Installation {
                 profile.insert(key.into(), path.into());
             }
         }
-        let text = profile
-            .iter()
-            .map(|(key, value)| {
-                // Strings, lists of strings and booleans are written the same way in TOML and JSON.
-                let value = serde_json::to_string(value).expect("a plain value");
-                format!("{key} = {value}\n")
-            })
-            .collect::<String>();
-        std::fs::write(self.profile(role), text).expect("a profile");
+        write_toml(&self.profile(role), &profile);
+    }
+}
+
+/// Writes settings of the kinds that configuration and profiles have.
+pub fn write_toml(path: &Path, table: &toml::Table) {
+    let mut text = String::new();
+    write_table("", table, &mut text);
+    std::fs::write(path, text).expect("a file");
+}
+
+/// Strings, numbers, booleans and lists of them are written the same way in TOML and JSON.
+fn write_table(heading: &str, table: &toml::Table, text: &mut String) {
+    for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
+        let value = serde_json::to_string(value).expect("a plain value");
+        *text += &format!("{key:?} = {value}\n");
+    }
+    for (key, value) in table {
+        if let Some(inner) = value.as_table() {
+            let heading = format!("{heading}{key:?}");
+            *text += &format!("[{heading}]\n");
+            write_table(&format!("{heading}."), inner, text);
+        }
     }
 }
 
@@ -262,6 +277,14 @@ impl Daemon {
         Wire::connect(self.address, &installation.credentials(role))
             .await
             .expect("a connection")
+    }
+
+    /// Typed calls over a connection of their own.
+    ///
+    /// # Panics
+    /// When there is no connection.
+    pub async fn caller(&self, installation: &Installation, role: Role) -> Caller {
+        Caller::new(self.wire(installation, role).await)
     }
 
     fn end(&self) -> ExitStatus {

@@ -10,6 +10,7 @@
 )]
 
 pub mod binaries;
+pub mod caller;
 pub mod certificate;
 pub mod console;
 pub mod credentials;

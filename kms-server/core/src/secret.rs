@@ -81,7 +81,9 @@ secret!(
     AuditMonthKey,
     /// A key derived for one use.
     DerivedKey,
-    /// The pre-shared key that lies with a seal's private half.
+    /// X25519 private half of a seal; in memory only while its seal is being opened.
+    SealPrivateKey,
+    /// The pre-shared key that lies with the seals' private halves.
     SealPsk,
 );
 

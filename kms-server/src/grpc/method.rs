@@ -1,6 +1,6 @@
 //! The method table, made from the descriptor: an RPC without a row here does not exist.
 
-use super::road::Method;
+use crate::call::road::Method;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use std::collections::HashMap;

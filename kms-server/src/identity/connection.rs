@@ -2,9 +2,11 @@
 //! (still) acceptable is asked of [`super::Identity`] on every call.
 
 use super::certificate::Presented;
+use kms_core::audit::leaf::PrincipalId;
 use kms_core::time::Timestamp;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// An accepted connection, after its handshake.
@@ -16,6 +18,17 @@ pub struct Connection {
     // trust generation under which the chain was last found good (0: never), and when
     generation: AtomicU64,
     verified_at: AtomicI64,
+    /// What the audit log knows of it.
+    pub introduction: Introduction,
+}
+
+/// What the audit log knows of a connection's caller.
+#[derive(Debug, Default)]
+pub struct Introduction {
+    /// The id that stands for the principal, once the directory's key was at hand.
+    pub principal: OnceLock<PrincipalId>,
+    /// Number of the month in which it was introduced last; 0: not yet.
+    pub month: AtomicU16,
 }
 
 impl Connection {
@@ -28,6 +41,10 @@ impl Connection {
             presented,
             generation: AtomicU64::new(0),
             verified_at: AtomicI64::new(0),
+            introduction: Introduction {
+                principal: OnceLock::new(),
+                month: AtomicU16::new(0),
+            },
         }
     }
 

@@ -4,10 +4,11 @@
 use super::generation::{Drained, Generation};
 use super::shred_cache::{Found, ScopeHash, ShredCache};
 use arc_swap::ArcSwap;
+use kms_core::audit::leaf::{Month, MonthKeys};
 use kms_core::engine::{ShredEntry, Snapshot};
-use kms_core::key::record::{Record, Revision, ShredRecord, Stored};
+use kms_core::key::record::{Record, Revision, ShredRecord, Stored, TimeMark, Tree};
 use kms_core::name::{KeyId, SecretId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +37,8 @@ pub struct State {
     end: Mutex<Drained>,
     /// Shred secrets.
     pub cache: ShredCache,
+    months: ArcSwap<BTreeMap<Month, Arc<MonthKeys>>>,
+    time_mark: Mutex<(TimeMark, Revision)>,
 }
 
 impl State {
@@ -51,7 +54,24 @@ impl State {
             generation: AtomicU64::new(0),
             end: Mutex::new(drained),
             cache: ShredCache::new(cache_bytes),
+            months: ArcSwap::default(),
+            time_mark: Mutex::default(),
         }
+    }
+
+    /// The audit key of a month; `None` when it was not made yet or is destroyed.
+    #[must_use]
+    pub fn month(&self, month: Month) -> Option<Arc<MonthKeys>> {
+        self.months.load().get(&month).cloned()
+    }
+
+    /// The time mark and the revision of its record.
+    #[must_use]
+    pub fn time_mark(&self) -> (TimeMark, Revision) {
+        *self
+            .time_mark
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The snapshot of now. Hold it as long as anything gathered from it may be answered, not longer.
@@ -78,8 +98,40 @@ impl State {
             snapshot,
             generation,
         }));
-        self.cache.fill(number, shred_entries(rest));
+        let rest = rest.into_iter().filter_map(|stored| self.take_own(stored));
+        self.cache.fill(number, shred_entries(rest.collect()));
         drop(end);
+    }
+
+    /// Takes over months' keys and the time mark; the rest comes back.
+    fn take_own(&self, stored: Stored) -> Option<Stored> {
+        match (stored.key.tree, &stored.record) {
+            (Tree::AuditKey, record) => {
+                let month = std::str::from_utf8(&stored.key.key)
+                    .ok()
+                    .and_then(Month::parse)?;
+                let mut months = BTreeMap::clone(&self.months.load());
+                match record {
+                    Some(Record::AuditKey(key)) => {
+                        months.insert(month, Arc::new(MonthKeys::new(month, key)));
+                    }
+                    _ => {
+                        months.remove(&month);
+                    }
+                }
+                self.months.store(Arc::new(months));
+                None
+            }
+            (Tree::System, Some(Record::TimeMark(mark))) => {
+                let mut held = self
+                    .time_mark
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *held = (*mark, stored.revision);
+                None
+            }
+            _ => Some(stored),
+        }
     }
 
     /// Makes a committed restriction bind: from here on no call gathers what was taken away. The answer

@@ -71,7 +71,10 @@ fn a_tail_torn_at_any_byte_is_cut_back_to_whole_calls() {
             // what was never written reads as zeros, or as whatever the disk held
             page[at..].fill(filler);
             // where the frame held the same bytes anyway nothing is lost yet
-            let lost = page.iter().zip(&whole[from..]).position(|(now, then)| now != then);
+            let lost = page
+                .iter()
+                .zip(&whole[from..])
+                .position(|(now, then)| now != then);
             let lost = lost.map_or(end, |lost| start + lost as u64);
             let damaged = std::fs::OpenOptions::new()
                 .write(true)

@@ -21,6 +21,19 @@ impl Month {
         Self(u16::try_from(months.max(1)).unwrap_or(u16::MAX))
     }
 
+    /// From `YYYY-MM`, as [`fmt::Display`] writes it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (year, month) = text.split_once('-')?;
+        let (year, month): (u32, u32) = (year.parse().ok()?, month.parse().ok()?);
+        let months = year
+            .checked_sub(1970)?
+            .checked_mul(12)?
+            .checked_add(month)?;
+        let month = Self(u16::try_from(months).ok().filter(|months| *months > 0)?);
+        (month.to_string() == text).then_some(month)
+    }
+
     /// Months since December 1969; `None` for 0.
     #[must_use]
     pub const fn from_number(number: u16) -> Option<Self> {

@@ -1,0 +1,274 @@
+//! `SystemService`: status, seal, unseal, confirm the clock. Status and unseal answer while sealed.
+
+use super::lane::Lane;
+use super::operation::Refused;
+use super::render;
+use super::road::Incoming;
+use super::ticket::Ticket;
+use super::{Service, parse};
+use crate::live::Live;
+use crate::live::gate::NotUnsealed;
+use crate::seal::passphrase::Passphrase;
+use crate::seal::{Method, UnsealError};
+use crate::system::disk;
+use kms_core::audit::{Detail, Facts as EntryFacts, Outcome};
+use kms_core::engine::{Change, Decision, Refusal};
+use kms_core::key::record::{Expect, Record, RecordKey, TimeMark, Write};
+use kms_core::policy::{Action, ActionKind, Resource, act, authorise};
+use kms_core::reason::Reason;
+use kms_core::time::Timestamp;
+use kms_proto::v1;
+use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Largest difference between the operator's clock and the daemon's.
+const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(300);
+
+/// What the status says of the daemon.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Everything that unseals it lies beside the data.
+    pub dev_mode: bool,
+    /// It unseals itself from a file.
+    pub unseals_itself: bool,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The data directory.
+    pub data: PathBuf,
+    /// `local` or `remote(n)`.
+    pub key_durability: String,
+    /// Why it only reports: a self test that failed.
+    pub failed: Option<String>,
+}
+
+impl Service {
+    fn allowed<A: ActionKind>(&self, ticket: &Ticket<'_>) -> Result<(), Reason> {
+        let proof = authorise::<A>(&self.roles, ticket.principal, &Resource::default());
+        proof.map(drop).map_err(|_| Reason::Denied)
+    }
+
+    /// Logs a call of this service and gives its answer or refusal out.
+    async fn finish<T>(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        result: Result<T, Refused>,
+    ) -> Result<T, Refusal> {
+        let live = self.gate.live();
+        match result {
+            Ok(answer) => {
+                let facts = EntryFacts::single(ticket.action, Detail::new(Outcome::Ok));
+                self.log(lane, ticket, live.as_deref(), &facts).await?;
+                Ok(answer)
+            }
+            Err(refused) => Err(self.refuse(lane, ticket, live.as_deref(), refused).await),
+        }
+    }
+
+    pub(super) async fn get_status(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<v1::GetStatusResponse, Refusal> {
+        ticket.action = Action::GetStatus;
+        let decoded = self.decode::<v1::GetStatusRequest>(call.method, call.body.clone());
+        let result = self
+            .allowed::<act::GetStatus>(ticket)
+            .map_err(Refused::from)
+            .and_then(|()| decoded.map_err(Refused::from))
+            .map(|_| self.status());
+        self.finish(lane, ticket, result).await
+    }
+
+    fn status(&self) -> v1::GetStatusResponse {
+        let live = self.gate.live();
+        let seal_state = match (&self.facts.failed, &live) {
+            (Some(_), _) => v1::SealState::Failed,
+            (None, Some(_)) => v1::SealState::Unsealed,
+            (None, None) => v1::SealState::Sealed,
+        };
+        let seals = self.gate.keyring().seals();
+        let mut status = v1::GetStatusResponse {
+            seal_state: seal_state.into(),
+            seals: seals
+                .iter()
+                .map(|seal| self.seal_info(&seal.method))
+                .collect(),
+            weakest_seal: self.weakest_seal().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            dev_mode: self.facts.dev_mode,
+            started_at: Some(render::timestamp(self.facts.started_at)),
+            now: Some(render::timestamp(self.clock.now())),
+            audit_entries: self.audit.len(),
+            audit_origin: self.audit.origin().to_owned(),
+            key_durability: self.facts.key_durability.clone(),
+            disk_free_bytes: disk::free_bytes(&self.facts.data).unwrap_or(0),
+            ..Default::default()
+        };
+        status.alarms.extend(self.facts.failed.iter().cloned());
+        if let Some(live) = live {
+            self.live_status(&live, &mut status);
+        }
+        status
+    }
+
+    fn live_status(&self, live: &Live, status: &mut v1::GetStatusResponse) {
+        let held = live.state.hold();
+        let mark = live.state.time_mark().0;
+        let now = self.clock.now();
+        let mut overdue = 0;
+        for dataset in held.snapshot.after(None) {
+            overdue += u64::from(dataset.record.next_rotation_at < now);
+            if dataset.quarantined {
+                let name = render::dataset_name(&dataset.record.name);
+                status
+                    .alarms
+                    .push(format!("{name} is quarantined: a record is damaged"));
+            }
+        }
+        status.dataset_count = u64::try_from(held.snapshot.len()).unwrap_or(u64::MAX);
+        status.rotations_overdue = overdue;
+        status.timers_paused = mark.paused;
+        if mark.paused {
+            "the clock cannot be trusted: confirm it with `kms clock confirm`"
+                .clone_into(&mut status.timers_paused_reason);
+        }
+    }
+
+    fn seal_info(&self, method: &Method) -> v1::SealInfo {
+        match method {
+            Method::Passphrase(protected) => v1::SealInfo {
+                method: v1::SealMethod::Passphrase.into(),
+                detail: if self.facts.unseals_itself {
+                    "file".to_owned()
+                } else {
+                    protected.strength().as_str().to_owned()
+                },
+            },
+            Method::Unknown { .. } => v1::SealInfo::default(),
+        }
+    }
+
+    /// "HSM protected" is said only where no weaker seal exists; there is none of that sort yet.
+    const fn weakest_seal(&self) -> &'static str {
+        if self.facts.unseals_itself {
+            "a passphrase in a file that the daemon reads by itself"
+        } else {
+            "a passphrase"
+        }
+    }
+
+    pub(super) async fn seal(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<v1::SealResponse, Refusal> {
+        ticket.action = Action::Seal;
+        let decoded = self.decode::<v1::SealRequest>(call.method, call.body.clone());
+        let allowed = self
+            .allowed::<act::Seal>(ticket)
+            .map_err(Refused::from)
+            .and_then(|()| decoded.map_err(Refused::from));
+        if let Err(refused) = allowed {
+            return self.finish(lane, ticket, Err(refused)).await;
+        }
+        // acts first; the entry follows, under the intake's key
+        self.gate.seal().await;
+        tracing::warn!("sealed by an operator");
+        self.finish(lane, ticket, Ok(v1::SealResponse {})).await
+    }
+
+    pub(super) async fn unseal(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<v1::UnsealResponse, Refusal> {
+        ticket.action = Action::Unseal;
+        let result = self.try_unseal(ticket, call).await;
+        let answer = result.map(|()| v1::UnsealResponse {
+            seal_state: v1::SealState::Unsealed.into(),
+        });
+        self.finish(lane, ticket, answer).await
+    }
+
+    async fn try_unseal(&self, ticket: &Ticket<'_>, call: &Incoming) -> Result<(), Refused> {
+        self.allowed::<act::Unseal>(ticket)?;
+        let message: v1::UnsealRequest = self.decode(call.method, call.body.clone())?;
+        if message.passphrase.is_empty() || message.passphrase.len() > 1_024 {
+            return Err(Refusal::field("passphrase", "1 to 1,024 bytes").into());
+        }
+        if self.facts.failed.is_some() {
+            return Err(Reason::Internal.into());
+        }
+        let passphrase = Passphrase::new(Zeroizing::new(message.passphrase.to_vec()));
+        self.gate.unseal(passphrase).await.map_err(|error| {
+            tracing::error!(%error, "not unsealed");
+            match error {
+                NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
+                NotUnsealed::Seal(_) => Reason::UnsealFailed,
+                NotUnsealed::OtherInstance(_) | NotUnsealed::Open(_) => Reason::Internal,
+            }
+        })?;
+        Ok(())
+    }
+
+    pub(super) async fn confirm_clock(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<v1::ConfirmClockResponse, Refusal> {
+        ticket.action = Action::ConfirmClock;
+        let Some(live) = self.gate.live() else {
+            return self.finish(lane, ticket, Err(Reason::Sealed.into())).await;
+        };
+        let read = self.read_confirmation(ticket, call);
+        let now = match read {
+            Ok(now) => now,
+            Err(refused) => return self.finish(lane, ticket, Err(refused)).await,
+        };
+        let step = async |_: &Ticket<'_>| {
+            let (_, revision) = live.state.time_mark();
+            let mark = TimeMark {
+                high_water: now,
+                paused: false,
+            };
+            let decision = Decision {
+                reply: (),
+                facts: EntryFacts::single(Action::ConfirmClock, Detail::new(Outcome::Ok)),
+                change: Some(Change {
+                    writes: vec![Write {
+                        key: RecordKey::time_mark(),
+                        expect: Expect::Unchanged(revision),
+                        record: Some(Record::TimeMark(mark)),
+                    }],
+                    restricts: false,
+                }),
+            };
+            Ok((decision, live.state.generation()))
+        };
+        self.change(lane, ticket, &live, step).await?;
+        Ok(v1::ConfirmClockResponse {})
+    }
+
+    fn read_confirmation(
+        &self,
+        ticket: &Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<Timestamp, Refused> {
+        self.allowed::<act::ConfirmClock>(ticket)?;
+        let message: v1::ConfirmClockRequest = self.decode(call.method, call.body.clone())?;
+        let given = message.now.as_ref();
+        let given = given.ok_or_else(|| Refusal::field("now", "is required"))?;
+        let given = parse::timestamp(given, "now")?;
+        let now = self.clock.now();
+        if given.since(now).max(now.since(given)) > CLOCK_DIFFERENCE_MAX {
+            return Err(Refusal::field("now", "within 5 minutes of the daemon's clock").into());
+        }
+        Ok(now)
+    }
+}

@@ -1,0 +1,193 @@
+//! From the transport onto the road: who calls, which method, and what never got so far.
+
+use super::lane::Lane;
+use super::operation::{Operation, Refused};
+use super::road::{Early, Incoming, Road, Shed};
+use super::ticket::Ticket;
+use super::{Service, control, data_plane, render, shred};
+use bytes::Bytes;
+use kms_core::audit::{Detail, Outcome};
+use kms_core::engine::Refusal;
+use kms_core::name::CallId;
+use kms_core::policy::{Action, Principal};
+use kms_core::reason::Reason;
+use kms_proto::v1;
+use prost::Message as _;
+use std::sync::Arc;
+
+fn encoded<M: prost::Message>(answer: &M) -> Bytes {
+    answer.encode_to_vec().into()
+}
+
+impl Service {
+    fn ticket<'a>(
+        &'a self,
+        lane: &'a Lane,
+        principal: &'a Principal,
+        call: (
+            &'a CallId,
+            &'a crate::identity::Connection,
+            Option<[u8; 16]>,
+        ),
+    ) -> Ticket<'a> {
+        let (id, connection, trace) = call;
+        Ticket {
+            id: *id,
+            at: self.scribe.now(),
+            person: self.is_person(&principal.name),
+            principal,
+            connection: Some(connection),
+            trace,
+            method: "",
+            action: Action::Refuse,
+            service: self,
+            lane,
+            is_logged: false,
+        }
+    }
+
+    async fn one<O: Operation>(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<Bytes, Refusal> {
+        let answer = self.run::<O>(lane, ticket, call).await?;
+        Ok(encoded(&answer))
+    }
+
+    /// One message of the stream: what is wrong with it is the item's status. What is wrong with the whole
+    /// stream ends it.
+    async fn rewrap(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<Bytes, Refusal> {
+        let refusal = match self
+            .one::<data_plane::rewrap::Rewrap>(lane, ticket, call)
+            .await
+        {
+            Ok(answer) => return Ok(answer),
+            Err(refusal) => refusal,
+        };
+        let whole = matches!(
+            refusal.reason,
+            Reason::Sealed | Reason::AuditUnavailable | Reason::StoreUnavailable
+        );
+        match v1::RewrapRequest::decode(call.body.clone()) {
+            Ok(message) if !whole => Ok(encoded(&v1::RewrapResponse {
+                reference: message.reference,
+                error: Some(render::item_error(&refusal)),
+                ..Default::default()
+            })),
+            _ => Err(refusal),
+        }
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one line for each RPC")]
+    async fn dispatch(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<Bytes, Refusal> {
+        use control::{dataset, listing, rotation, version};
+        use data_plane::{direct, generate, unwrap};
+        match call.method.name {
+            "GenerateDataKey" => self.one::<generate::Single>(lane, ticket, call).await,
+            "GenerateDataKeys" => self.one::<generate::Batch>(lane, ticket, call).await,
+            "UnwrapDataKey" => self.one::<unwrap::Single>(lane, ticket, call).await,
+            "UnwrapDataKeys" => self.one::<unwrap::Batch>(lane, ticket, call).await,
+            "Encrypt" => self.one::<direct::Encrypt>(lane, ticket, call).await,
+            "Decrypt" => self.one::<direct::Decrypt>(lane, ticket, call).await,
+            "Rewrap" => self.rewrap(lane, ticket, call).await,
+            "CreateDataset" => self.one::<dataset::Create>(lane, ticket, call).await,
+            "GetDataset" => self.one::<dataset::Get>(lane, ticket, call).await,
+            "UpdateDataset" => self.one::<dataset::Update>(lane, ticket, call).await,
+            "ListDatasets" => self.one::<listing::Datasets>(lane, ticket, call).await,
+            "ListVersions" => self.one::<listing::Versions>(lane, ticket, call).await,
+            "RotateDataset" => self.one::<rotation::Rotate>(lane, ticket, call).await,
+            "EmergencyRotateDataset" => self.one::<rotation::Emergency>(lane, ticket, call).await,
+            "DisableVersion" => self.one::<version::Disable>(lane, ticket, call).await,
+            "EnableVersion" => self.one::<version::Enable>(lane, ticket, call).await,
+            "RestoreVersion" => self.one::<version::Restore>(lane, ticket, call).await,
+            "ScheduleVersionDestruction" => self.one::<version::Schedule>(lane, ticket, call).await,
+            "CreateShredSecrets" => self.one::<shred::Create>(lane, ticket, call).await,
+            "GetShredSecret" => self.one::<shred::Get>(lane, ticket, call).await,
+            "BlockShredSecret" => self.one::<shred::Block>(lane, ticket, call).await,
+            "UnblockShredSecret" => self.one::<shred::Unblock>(lane, ticket, call).await,
+            "DestroyShredSecret" => self.one::<shred::Destroy>(lane, ticket, call).await,
+            "GetStatus" => Ok(encoded(&self.get_status(lane, ticket, call).await?)),
+            "Seal" => Ok(encoded(&self.seal(lane, ticket, call).await?)),
+            "Unseal" => Ok(encoded(&self.unseal(lane, ticket, call).await?)),
+            "ConfirmClock" => Ok(encoded(&self.confirm_clock(lane, ticket, call).await?)),
+            "ListEntries" => Ok(encoded(&self.list_entries(lane, ticket, call).await?)),
+            _ => {
+                let live = self.gate.live();
+                let refused = Reason::Unimplemented.into();
+                Err(self.refuse(lane, ticket, live.as_deref(), refused).await)
+            }
+        }
+    }
+}
+
+impl Road for Service {
+    type Lane = Lane;
+
+    fn lane(&self) -> Lane {
+        Lane::new(
+            self.audit.local(),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.clock),
+        )
+    }
+
+    fn next_id(&self, _: &Lane) -> CallId {
+        self.scribe.next_id()
+    }
+
+    async fn travel(&self, lane: &Lane, call: Incoming) -> Result<Bytes, Refusal> {
+        let now = self.clock.now();
+        let principal = match self.identity.identify(&call.connection, now) {
+            Ok(principal) => principal,
+            Err(reason) => {
+                self.strangers
+                    .note(call.connection.peer().ip(), reason, now);
+                return Err(reason.into());
+            }
+        };
+        let about = (&call.id, &*call.connection, call.trace_id);
+        let mut ticket = self.ticket(lane, &principal, about);
+        ticket.method = call.method.name;
+        self.dispatch(lane, &mut ticket, &call).await
+    }
+
+    async fn refused(&self, lane: &Lane, early: Early) {
+        let now = self.clock.now();
+        let connection = &*early.connection;
+        let known = self.identity.identify(connection, now);
+        let (Ok(principal), false) = (known, early.reason == Reason::ResourceExhausted) else {
+            self.strangers
+                .note(connection.peer().ip(), early.reason, now);
+            return;
+        };
+        let mut ticket = self.ticket(lane, &principal, (&early.id, connection, early.trace_id));
+        let mut detail = Detail::new(Outcome::Refused(early.reason));
+        detail.note = early.note.into();
+        let refused = Refused {
+            refusal: early.reason.into(),
+            detail,
+        };
+        let live = self.gate.live();
+        // the caller is told the transport's reason whatever becomes of the entry: nothing is handed out
+        let _ = self
+            .refuse(lane, &mut ticket, live.as_deref(), refused)
+            .await;
+    }
+
+    fn shed(&self, shed: Shed) {
+        self.strangers
+            .note(shed.source, shed.reason, self.clock.now());
+    }
+}

@@ -1,0 +1,157 @@
+//! The parts of a daemon in the order in which they need one another.
+
+use super::Start;
+use super::home::Home;
+use crate::audit_log::{AuditLog, OpenError, Opened, Options};
+use crate::call::{Parts, Service, SystemFacts};
+use crate::config::{ClientCertificate, Config, KeyDurability};
+use crate::grpc::Limits;
+use crate::identity::{self, Files, Identity};
+use crate::live::gate::{Gate, GateParts};
+use crate::seal::Keyring;
+use crate::store::sled::SledStore;
+use crate::system::directory;
+use crate::system::failure::{Failure, FailureKind};
+use crate::system::lock::DirectoryLock;
+use kms_core::audit::leaf::SystemEvent;
+use kms_core::cipher::self_test;
+use std::fmt::Display;
+use std::sync::Arc;
+
+/// A daemon before it serves.
+pub(super) struct Assembled {
+    pub lock: DirectoryLock,
+    pub service: Arc<Service>,
+    pub gate: Arc<Gate>,
+    pub audit: AuditLog,
+    pub identity: Arc<Identity>,
+    pub home: Home,
+}
+
+pub(super) fn other(what: &str, error: &dyn Display) -> Failure {
+    Failure::new(FailureKind::Other, format!("{what}: {error}"))
+}
+
+pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
+    let config = &start.config;
+    let failed = self_test::run().err();
+    if let Some(failed) = &failed {
+        tracing::error!(%failed, "a self test failed: this daemon only reports");
+    }
+    let data = &config.data;
+    directory::check_private(&data.directory)?;
+    let lock = DirectoryLock::take(&data.directory)?;
+    let keyring = Keyring::open(&data.keyring())?;
+    let (audit, opened) = open_log(start)?;
+    let store = SledStore::open(&data.store(), Arc::clone(&start.clock))
+        .map_err(|error| error.failure(&data.store()))?;
+    let identity = Arc::new(load_identity(start)?);
+    let home = Home::new().map_err(|error| other("a thread cannot be had", &error))?;
+    let gate = Arc::new(Gate::new(GateParts {
+        keyring: Arc::new(keyring),
+        fingerprint: config.seal.instance_fingerprint,
+        store: Arc::new(store),
+        audit: audit.clone(),
+        clock: Arc::clone(&start.clock),
+        entropy: Arc::clone(&start.entropy),
+        cache_bytes: config.cache.shred_secret_bytes,
+        home: home.handle(),
+    }));
+    let service = Service::new(Parts {
+        identity: Arc::clone(&identity),
+        gate: Arc::clone(&gate),
+        audit: audit.clone(),
+        roles: config.principals.clone(),
+        clock: Arc::clone(&start.clock),
+        entropy: Arc::clone(&start.entropy),
+        facts: SystemFacts {
+            dev_mode: config.dev_mode,
+            unseals_itself: config.seal.passphrase_file.is_some(),
+            started_at: start.clock.now(),
+            data: data.directory.clone(),
+            key_durability: durability(config),
+            failed: failed.map(|failed| failed.to_string()),
+        },
+    });
+    let service = service.map_err(|reason| other("the service cannot start", &reason))?;
+    tell_repairs(&service, &opened);
+    Ok(Assembled {
+        lock,
+        service: Arc::new(service),
+        gate,
+        audit,
+        identity,
+        home,
+    })
+}
+
+fn open_log(start: &Start) -> Result<(AuditLog, Opened), Failure> {
+    let dir = start.config.data.audit();
+    directory::create_private(&dir)?;
+    let origin = format!("{}/1", start.config.audit.name);
+    let options = Options {
+        segment_bytes: start.config.audit.segment_bytes,
+        reserve_bytes: start.config.audit.reserve_bytes,
+    };
+    AuditLog::open(&dir, &origin, options, Arc::clone(&start.clock)).map_err(|error| match &error {
+        OpenError::Io { path, source } => Failure::io(path, source),
+        _ => Failure::new(FailureKind::Corrupted, error.to_string()),
+    })
+}
+
+fn tell_repairs(service: &Service, opened: &Opened) {
+    if opened.cut_bytes > 0 {
+        let text = format!("cut {} bytes of a torn tail", opened.cut_bytes);
+        service.record(SystemEvent::Repaired, &text);
+    }
+    for damage in &opened.damaged {
+        let name = damage.path.file_name().unwrap_or_default().display();
+        let text = format!(
+            "{name}: bytes {} to {} are unreadable",
+            damage.from, damage.to
+        );
+        tracing::error!("{text}");
+        service.record(SystemEvent::Repaired, &text);
+    }
+}
+
+fn load_identity(start: &Start) -> Result<Identity, Failure> {
+    let tls = &start.config.tls;
+    let files = Files {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+        crl: tls.crl.clone(),
+    };
+    let demand = match start.config.server.client_certificate {
+        ClientCertificate::Required => identity::ClientCertificate::Required,
+        ClientCertificate::Optional => identity::ClientCertificate::Optional,
+    };
+    Identity::load(files, demand, Arc::clone(&start.clock))
+        .map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))
+}
+
+fn durability(config: &Config) -> String {
+    match config.key_durability {
+        KeyDurability::Local => "local".to_owned(),
+    }
+}
+
+pub(super) fn limits(config: &Config) -> Limits {
+    let given = &config.server.limits;
+    Limits {
+        connections: given.connections,
+        connections_per_address: given.connections_per_address,
+        streams_per_connection: given.streams_per_connection,
+        header_bytes: given.header_bytes,
+        message_bytes: given.message_bytes,
+        in_flight: given.in_flight,
+        deadline_default: given.deadline_default,
+        deadline_max: given.deadline_max,
+        idle: given.idle,
+        keep_alive: given.keep_alive,
+        handshake_timeout: given.handshake_timeout,
+        runtimes: given.runtimes,
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,206 @@
+//! The daemon's own thread: publishing, jobs, counted entries, reloading. Never answers a call.
+
+use super::assembly::other;
+use crate::call::Service;
+use crate::call::road::Road;
+use crate::identity::Identity;
+use crate::jobs;
+use crate::live::gate::{Gate, NotUnsealed};
+use crate::live::opening::OpenError;
+use crate::seal::UnsealError;
+use crate::seal::passphrase::Passphrase;
+use crate::store::{LoadError, StoreError};
+use crate::system::failure::{Failure, FailureKind};
+use kms_core::engine::NewDataset;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Handle, LocalOptions};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// Datasets that are made if they do not exist.
+pub type NewDatasets = Vec<NewDataset>;
+
+struct Work {
+    service: Arc<Service>,
+    identity: Arc<Identity>,
+    reload: Arc<Notify>,
+    datasets: NewDatasets,
+    ready: mpsc::Sender<Result<(), Failure>>,
+}
+
+/// See the module.
+pub(super) struct Home {
+    handle: Handle,
+    work: mpsc::Sender<Work>,
+    begin: Arc<Notify>,
+    stage: watch::Sender<Stage>,
+    jobs_ended: Option<oneshot::Receiver<()>>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Jobs and publishing.
+    Working,
+    /// Publishing alone.
+    JobsOver,
+    /// Nothing.
+    Over,
+}
+
+async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+    // an error means that the other end is gone: everything is over
+    let _ = stage.wait_for(|stage| *stage >= wanted).await;
+}
+
+impl Home {
+    /// Starts the thread; its runtime runs what is spawned on [`Home::handle`].
+    pub(super) fn new() -> io::Result<Self> {
+        let (told, handle) = mpsc::channel();
+        let (work, waiting) = mpsc::channel();
+        let (over, jobs_ended) = oneshot::channel();
+        let begin = Arc::new(Notify::new());
+        let begun = Arc::clone(&begin);
+        let stage = watch::Sender::new(Stage::Working);
+        let mut at = stage.subscribe();
+        let thread = std::thread::Builder::new()
+            .name("kms-home".to_owned())
+            .spawn(move || {
+                let runtime = Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(LocalOptions::default());
+                let runtime = match runtime {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(told.send(Err(error))),
+                };
+                let _ = told.send(Ok(runtime.handle().clone()));
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = run(&waiting, &begun) => {}
+                        () = reached(&mut at, Stage::JobsOver) => {}
+                    }
+                });
+                let _ = over.send(());
+                // publishing goes on until the store's writer has ended
+                runtime.block_on(reached(&mut at, Stage::Over));
+            })?;
+        let handle = handle
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("it did not start")))?;
+        Ok(Self {
+            handle,
+            work,
+            begin,
+            stage,
+            jobs_ended: Some(jobs_ended),
+            thread,
+        })
+    }
+
+    /// Where publishing lives.
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Unseals and waits for it.
+    pub(super) fn unseal(&self, gate: &Arc<Gate>, passphrase: Passphrase) -> Result<(), Failure> {
+        let gate = Arc::clone(gate);
+        let (told, end) = mpsc::channel();
+        self.handle.spawn(async move {
+            let _ = told.send(gate.unseal(passphrase).await);
+        });
+        let end = end
+            .recv()
+            .map_err(|error| other("unsealing ended early", &error))?;
+        end.map_err(failure)
+    }
+
+    /// Starts the jobs; returns when the datasets are there.
+    pub(super) fn start(
+        &self,
+        service: Arc<Service>,
+        identity: Arc<Identity>,
+        reload: Arc<Notify>,
+        datasets: NewDatasets,
+    ) -> Result<(), Failure> {
+        let (ready, made) = mpsc::channel();
+        let work = Work {
+            service,
+            identity,
+            reload,
+            datasets,
+            ready,
+        };
+        let sent = self.work.send(work);
+        sent.map_err(|error| other("the jobs do not start", &error))?;
+        self.begin.notify_one();
+        made.recv()
+            .map_err(|error| other("the jobs ended early", &error))?
+    }
+
+    /// Ends the jobs; publishing goes on.
+    pub(super) async fn stop_jobs(&mut self) {
+        self.stage.send_replace(Stage::JobsOver);
+        if let Some(ended) = self.jobs_ended.take() {
+            // an error says the same: they are over
+            let _ = ended.await;
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) async fn finish(self) {
+        self.stage.send_replace(Stage::Over);
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the daemon's own thread panicked");
+        }
+    }
+}
+
+async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
+    begun.notified().await;
+    let Ok(work) = waiting.try_recv() else {
+        return std::future::pending().await;
+    };
+    let lane = work.service.lane();
+    let mut made = Ok(());
+    for dataset in work.datasets {
+        if let Err(refusal) = work.service.make_dataset(&lane, dataset).await {
+            made = Err(other("a sample dataset cannot be made", &refusal));
+        }
+    }
+    let _ = work.ready.send(made);
+    let service = &*work.service;
+    tokio::join!(
+        jobs::run(service, &lane),
+        service.count_strangers(),
+        work.identity.keep_fresh(work.reload),
+    );
+}
+
+fn failure(error: NotUnsealed) -> Failure {
+    let kind = match &error {
+        NotUnsealed::Seal(UnsealError::WrongPassphrase | UnsealError::NoSuchSeal) => {
+            FailureKind::WrongPassphrase
+        }
+        NotUnsealed::Seal(UnsealError::Altered)
+        | NotUnsealed::OtherInstance(_)
+        | NotUnsealed::Open(
+            OpenError::SealsExchanged
+            | OpenError::OtherInstance
+            | OpenError::StoreBehindLog { .. }
+            | OpenError::Load(
+                LoadError::NotCreated
+                | LoadError::RootDamaged
+                | LoadError::SystemKeysDamaged
+                | LoadError::Store(StoreError::Corrupted),
+            ),
+        ) => FailureKind::Corrupted,
+        NotUnsealed::Open(OpenError::Load(LoadError::Store(StoreError::Full))) => {
+            FailureKind::DiskFull
+        }
+        NotUnsealed::Seal(_) | NotUnsealed::Open(_) => FailureKind::Other,
+    };
+    Failure::new(kind, error.to_string())
+}

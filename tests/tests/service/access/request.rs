@@ -1,0 +1,176 @@
+//! A well-formed request for each RPC, and the roles that may make it, as the proto files say.
+
+use bytes::Bytes;
+use kms_proto::v1::{
+    BlockShredSecretRequest, ConfirmClockRequest, CreateDatasetRequest, CreateShredSecretItem,
+    CreateShredSecretsRequest, Dataset, DecryptRequest, DestroyShredSecretRequest,
+    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableVersionRequest, EncryptRequest,
+    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetShredSecretRequest,
+    GetStatusRequest, ListDatasetsRequest, ListEntriesRequest, ListVersionsRequest,
+    RestoreVersionRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
+    SealRequest, SecretKind, ShredSecretScope, ShredSecretSelector, UnblockShredSecretRequest,
+    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
+    shred_secret_selector::By,
+};
+use prost::Message;
+
+/// First letters of the roles that may call `method`: service, operator, auditor.
+pub(super) fn roles(method: &str) -> &'static str {
+    match method {
+        "GenerateDataKey" | "GenerateDataKeys" | "UnwrapDataKey" | "UnwrapDataKeys" | "Encrypt"
+        | "Decrypt" | "Rewrap" | "CreateShredSecrets" => "s",
+        "GetDataset" | "ListDatasets" | "ListVersions" | "GetShredSecret" | "GetStatus" => "soa",
+        "CreateDataset"
+        | "UpdateDataset"
+        | "RotateDataset"
+        | "EmergencyRotateDataset"
+        | "DisableVersion"
+        | "EnableVersion"
+        | "ScheduleVersionDestruction"
+        | "RestoreVersion"
+        | "BlockShredSecret"
+        | "UnblockShredSecret"
+        | "DestroyShredSecret"
+        | "Seal"
+        | "Unseal"
+        | "ConfirmClock" => "o",
+        "ListEntries" => "oa",
+        other => panic!("who may call {other}?"),
+    }
+}
+
+/// A request that only lacks the right.
+pub(super) fn body(method: &str) -> Bytes {
+    let name = || "datasets/files".to_owned();
+    let version = || "datasets/files/versions/1".to_owned();
+    let reason = || "a test".to_owned();
+    let generate = || GenerateDataKeyRequest {
+        dataset: name(),
+        ..Default::default()
+    };
+    let unwrap = || UnwrapDataKeyRequest {
+        wrapped_data_key: blob(1),
+        ..Default::default()
+    };
+    match method {
+        "GenerateDataKey" => encode(&generate()),
+        "GenerateDataKeys" => encode(&GenerateDataKeysRequest {
+            items: vec![generate()],
+        }),
+        "UnwrapDataKey" => encode(&unwrap()),
+        "UnwrapDataKeys" => encode(&UnwrapDataKeysRequest {
+            items: vec![unwrap()],
+        }),
+        "Encrypt" => encode(&EncryptRequest {
+            dataset: name(),
+            plaintext: Bytes::from_static(b"x"),
+            ..Default::default()
+        }),
+        "Decrypt" => encode(&DecryptRequest {
+            ciphertext: blob(2),
+            ..Default::default()
+        }),
+        "Rewrap" => encode(&RewrapRequest {
+            wrapped_data_key: blob(1),
+            ..Default::default()
+        }),
+        "CreateDataset" => encode(&CreateDatasetRequest {
+            dataset_id: "fresh".into(),
+            ..Default::default()
+        }),
+        "GetDataset" => encode(&GetDatasetRequest { name: name() }),
+        "ListDatasets" => encode(&ListDatasetsRequest::default()),
+        "UpdateDataset" => encode(&UpdateDatasetRequest {
+            dataset: Some(Dataset {
+                name: name(),
+                etag: "x".into(),
+                ..Default::default()
+            }),
+            update_mask: Some(prost_types::FieldMask {
+                paths: vec!["deletion_protection".into()],
+            }),
+        }),
+        "RotateDataset" => encode(&RotateDatasetRequest {
+            name: name(),
+            ..Default::default()
+        }),
+        "EmergencyRotateDataset" => encode(&EmergencyRotateDatasetRequest {
+            name: name(),
+            reason: reason(),
+            ..Default::default()
+        }),
+        "ListVersions" => encode(&ListVersionsRequest {
+            parent: name(),
+            ..Default::default()
+        }),
+        "DisableVersion" => encode(&DisableVersionRequest { name: version() }),
+        "ScheduleVersionDestruction" => encode(&ScheduleVersionDestructionRequest {
+            name: version(),
+            ..Default::default()
+        }),
+        "RestoreVersion" => encode(&RestoreVersionRequest { name: version() }),
+        other => other_body(other, reason()),
+    }
+}
+
+fn other_body(method: &str, reason: String) -> Bytes {
+    let scope = || ShredSecretScope {
+        kind: SecretKind::Subject.into(),
+        account: "acme".into(),
+        name: "jane".into(),
+        retention_class: "customer".into(),
+    };
+    let selector = || {
+        Some(ShredSecretSelector {
+            by: Some(By::Scope(scope())),
+        })
+    };
+    match method {
+        "CreateShredSecrets" => encode(&CreateShredSecretsRequest {
+            items: vec![CreateShredSecretItem {
+                scope: Some(scope()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        "GetShredSecret" => encode(&GetShredSecretRequest {
+            selector: selector(),
+        }),
+        "BlockShredSecret" => encode(&BlockShredSecretRequest {
+            selector: selector(),
+            reason,
+        }),
+        "UnblockShredSecret" => encode(&UnblockShredSecretRequest {
+            selector: selector(),
+            reason,
+        }),
+        "EnableVersion" => encode(&EnableVersionRequest {
+            name: "datasets/files/versions/1".into(),
+        }),
+        "DestroyShredSecret" => encode(&DestroyShredSecretRequest {
+            selector: selector(),
+            reason,
+        }),
+        "GetStatus" => encode(&GetStatusRequest {}),
+        "Seal" => encode(&SealRequest {}),
+        "Unseal" => encode(&UnsealRequest {
+            passphrase: Bytes::from_static(b"x"),
+        }),
+        "ConfirmClock" => encode(&ConfirmClockRequest::default()),
+        "ListEntries" => encode(&ListEntriesRequest::default()),
+        other => panic!("no request for {other}"),
+    }
+}
+
+/// Bytes in the form of a wrapped data key or direct ciphertext of an unknown key.
+fn blob(kind: u8) -> Bytes {
+    let mut blob = vec![1, kind];
+    blob.extend([7; 16]);
+    blob.extend([0, 0, 0, 1, 0]);
+    blob.extend([5; 104]);
+    blob.into()
+}
+
+fn encode(message: &impl Message) -> Bytes {
+    message.encode_to_vec().into()
+}

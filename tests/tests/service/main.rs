@@ -1,0 +1,48 @@
+//! Black-box tests: real daemons, real sockets, the documented interface only. One binary, so that the kit's
+//! binaries are built once.
+//!
+//! `cfg(test)` is always true here; it tells clippy that helpers may unwrap as tests may. Sizes are scaled for a
+//! check of minutes; `KMS_TESTS_FULL=1` runs them as large as the promises are written.
+
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod rewrap_crash;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
+mod shred;
+#[cfg(test)]
+mod startup;
+#[cfg(test)]
+mod tour;
+
+/// `full` when `KMS_TESTS_FULL` is set, else `scaled`.
+#[cfg(test)]
+fn scale(scaled: usize, full: usize) -> usize {
+    if std::env::var_os("KMS_TESTS_FULL").is_some() {
+        full
+    } else {
+        scaled
+    }
+}
+
+/// Whether a tool that a test needs is there; with `KMS_TESTS_REQUIRE` (set by `.ci/run`) its lack is a failure.
+#[cfg(test)]
+fn has_tool(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(name).exists());
+    assert!(
+        found || std::env::var_os("KMS_TESTS_REQUIRE").is_none(),
+        "{name} is missing"
+    );
+    found
+}
