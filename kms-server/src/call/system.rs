@@ -144,7 +144,7 @@ impl Service {
                 detail: if self.facts.unseals_itself {
                     "file".to_owned()
                 } else {
-                    protected.strength().to_owned()
+                    protected.strength().as_str().to_owned()
                 },
             },
             Method::Unknown { .. } => v1::SealInfo::default(),

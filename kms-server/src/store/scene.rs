@@ -3,7 +3,10 @@
 use super::memory::MemoryStore;
 use super::sled::SledStore;
 use super::writer::{Change, ChangeError, Committed, Published, Sink, Writer, WriterParts};
-use super::{Loaded, Records, Store, create, load};
+use super::{
+    Item, Items, Lease, Loaded, Records, Stamp, Store, StoreError, StoreKey, TransactError,
+    Transaction, Watch, create, load,
+};
 use crate::system::clock::ManualClock;
 use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_core::format::stored::{MasterKeys, RecordCipher};
@@ -13,9 +16,11 @@ use kms_core::key::record::{
 use kms_core::name::{AccountName, RetentionClass, SecretId, SecretKind, ShredScope};
 use kms_core::secret::{IndexKey, InstanceSeed, IntakeKey, MasterKey, SetHashKey, ShredSecret};
 use kms_core::time::Timestamp;
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub(super) const SEALS: [u8; 32] = [5; 32];
@@ -222,4 +227,86 @@ impl Scene {
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(future)
+}
+
+/// What goes wrong with a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Refused for certain.
+    Refused(StoreError),
+    /// Answered with an error, not applied.
+    LostBefore,
+    /// Answered with an error, applied nevertheless.
+    LostAfter,
+    /// Applied with a bit flipped in the first value.
+    Altered,
+}
+
+/// The memory engine with faults ahead of it.
+pub(super) struct Faulty {
+    pub(super) inner: Arc<MemoryStore>,
+    pub(super) faults: Mutex<VecDeque<Fault>>,
+    /// What [`Store::recover`] answers.
+    pub(super) recovers: AtomicBool,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            faults: Mutex::default(),
+            recovers: AtomicBool::new(true),
+        })
+    }
+}
+
+impl Store for Faulty {
+    fn transact(&self, mut transaction: Transaction) -> Result<Stamp, TransactError> {
+        let lost = TransactError::Unknown(StoreError::Io(std::io::ErrorKind::Other));
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::Refused(error)) => return Err(TransactError::NotApplied(error)),
+            Some(Fault::LostBefore) => return Err(lost),
+            Some(Fault::Altered) => *transaction.puts[0].1.last_mut().unwrap() ^= 1,
+            Some(Fault::LostAfter) | None => {}
+        }
+        let stamp = self.inner.transact(transaction)?;
+        if fault == Some(Fault::LostAfter) {
+            return Err(lost);
+        }
+        Ok(stamp)
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        let recovers = self.recovers.load(Ordering::SeqCst);
+        recovers.then_some(()).ok_or(StoreError::Stopped)
+    }
+
+    fn get(&self, key: &StoreKey) -> Result<Option<Item>, StoreError> {
+        self.inner.get(key)
+    }
+
+    fn range(&self, tree: u8, after: Option<&[u8]>, limit: usize) -> Result<Items, StoreError> {
+        self.inner.range(tree, after, limit)
+    }
+
+    fn watch(&self) -> Watch {
+        self.inner.watch()
+    }
+
+    fn acquire(&self, name: &str, ttl: Duration) -> Result<Option<Lease>, StoreError> {
+        self.inner.acquire(name, ttl)
+    }
+
+    fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, StoreError> {
+        self.inner.renew(lease, ttl)
+    }
+
+    fn release(&self, lease: Lease) -> Result<(), StoreError> {
+        self.inner.release(lease)
+    }
+
+    fn size_on_disk(&self) -> Result<u64, StoreError> {
+        self.inner.size_on_disk()
+    }
 }

@@ -87,11 +87,12 @@ impl Thread {
 
     pub(super) fn run(mut self) {
         while self.stopping.is_none() && self.receive() {
-            if self.doubt.is_some() && !self.resolve_doubt() {
-                self.refuse_all(ChangeError::Unavailable);
-            }
-            while !self.waiting.is_empty() && self.doubt.is_none() {
-                self.group();
+            while !self.waiting.is_empty() {
+                if self.resolve_doubt() {
+                    self.group();
+                } else {
+                    self.refuse_all(ChangeError::Unavailable);
+                }
                 self.drain();
             }
             if !self.settling.is_empty() {
