@@ -67,7 +67,7 @@ impl Operation for Get {
     type Answer = v1::GetDatasetResponse;
     const ACTION: Action = Action::GetDataset;
 
-    fn prepare<'m>(message: &'m Self::Message, at: &At<'_>) -> Result<Prepared<KeyId>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<KeyId>, Refused> {
         let target = named(at, &message.name, "name")?;
         let (dataset, _) = target
             .authorise::<act::GetDataset>(at, None, &[])
@@ -147,7 +147,7 @@ impl Operation for Update {
     type Answer = v1::UpdateDatasetResponse;
     const ACTION: Action = Action::UpdateDataset;
 
-    fn prepare<'m>(message: &'m Self::Message, at: &At<'_>) -> Result<Prepared<Updating>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Updating>, Refused> {
         let missing = || Refusal::field("dataset", "is required");
         let dataset = message.dataset.as_ref().ok_or_else(missing)?;
         let target = named(at, &dataset.name, "dataset.name")?;
