@@ -103,6 +103,25 @@ impl Service {
         }
     }
 
+    /// Writes what needs no entry: marks, counts, forgotten request ids. Not asked again after a conflict.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn housekeep(&self, live: &Live, change: Change) -> Result<(), ChangeError> {
+        let committed = live.submit(Submitted {
+            id: self.scribe.next_id(),
+            writes: change.writes,
+            leaves: Vec::new(),
+            generation: live.state.generation(),
+            restricts: false,
+            luggage: Luggage {
+                usage: Vec::new(),
+                space: Space::Operator,
+            },
+        });
+        committed.await.map(drop)
+    }
+
     async fn internal_step<A: ActionKind, R>(
         &self,
         live: &Live,
