@@ -9,7 +9,6 @@ use kms_proto::v1::dataset_service_client::DatasetServiceClient;
 use kms_proto::v1::key_service_client::KeyServiceClient;
 use kms_proto::v1::shred_service_client::ShredServiceClient;
 use kms_proto::v1::system_service_client::SystemServiceClient;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,17 +118,6 @@ impl Client {
         .await?;
         Ok(reply.into_inner())
     }
-}
-
-/// 16 fresh random bytes for the field `request_id` of a change, which may then be made again.
-///
-/// # Errors
-/// [`crate::ErrorKind::Internal`] when the system gives none.
-pub fn make_request_id() -> Result<bytes::Bytes, Error> {
-    let mut id = vec![0; 16];
-    let failed = |_| Error::new(crate::ErrorKind::Internal, "no random bytes");
-    SystemRandom::new().fill(&mut id).map_err(failed)?;
-    Ok(id.into())
 }
 
 fn timed<Message>(message: Message, left: Duration) -> Request<Message> {

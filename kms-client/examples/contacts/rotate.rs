@@ -76,7 +76,7 @@ pub(crate) async fn rotate_under_load(run: &Arc<Run>) -> Result<Arc<Rotation>> {
 async fn rotate(run: &Run) -> Result<()> {
     let message = v1::RotateDatasetRequest {
         name: run.dataset.resource(),
-        request_id: make_request_id()?,
+        request_id: make_request_id()?.to_vec().into(),
     };
     let rotated = run
         .operator
