@@ -9,7 +9,7 @@
 //! | columns of a table, rows of persons who may be erased | [`row`] |
 //! | one value that has no column for its key | [`field`] |
 //! | an export or pipe | [`stream`] |
-//! | a file, with random access and rewrap in place | [`file`] |
+//! | a file, with random access and rewrap in place | [`mod@file`] |
 //! | up to 64 KiB by the service itself | [`Client::encrypt`] |
 //!
 //! Reading pages of the same data again and again, put a [`cache::Cached`] before the client.

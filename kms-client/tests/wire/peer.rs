@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Status;
 
 /// What the peer does with one call.
-pub enum Reply {
+pub(crate) enum Reply {
     /// An empty message.
     Ok,
     /// A refusal.
@@ -31,32 +31,32 @@ pub enum Reply {
     LastOk,
 }
 
-pub struct Peer {
-    pub state: Arc<State>,
-    pub address: String,
-    pub pin: Pin,
+pub(crate) struct Peer {
+    pub(crate) state: Arc<State>,
+    pub(crate) address: String,
+    pub(crate) pin: Pin,
     files: TempDir,
 }
 
 #[derive(Default)]
-pub struct State {
+pub(crate) struct State {
     script: Mutex<VecDeque<Reply>>,
-    pub calls: AtomicUsize,
-    pub connections: AtomicUsize,
+    pub(crate) calls: AtomicUsize,
+    pub(crate) connections: AtomicUsize,
 }
 
 /// An authority, with a certificate in PEM.
-pub fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// How the peer presents itself.
-pub struct Looks {
-    pub name: &'static str,
-    pub expired: bool,
-    pub version: &'static rustls::SupportedProtocolVersion,
+pub(crate) struct Looks {
+    pub(crate) name: &'static str,
+    pub(crate) expired: bool,
+    pub(crate) version: &'static rustls::SupportedProtocolVersion,
 }
 
 impl Default for Looks {
@@ -71,11 +71,11 @@ impl Default for Looks {
 
 impl Peer {
     /// Answers the calls of the script in turn, and any more with [`Reply::Ok`].
-    pub async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
         Self::looking(Looks::default(), script).await
     }
 
-    pub async fn looking(looks: Looks, script: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn looking(looks: Looks, script: impl IntoIterator<Item = Reply>) -> Self {
         let ca = authority();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([looks.name.to_owned()]).unwrap();
@@ -113,12 +113,12 @@ impl Peer {
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
     }
 
     /// A profile that the peer satisfies.
-    pub fn profile(&self) -> Profile {
+    pub(crate) fn profile(&self) -> Profile {
         Profile {
             address: self.address.clone(),
             server_name: "kms.test".into(),
@@ -131,11 +131,11 @@ impl Peer {
         }
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.state.calls.load(Ordering::SeqCst)
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 }

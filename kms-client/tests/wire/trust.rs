@@ -75,8 +75,11 @@ async fn a_pin_does_not_replace_the_authority() {
         expired: true,
         ..Looks::default()
     };
-    let expired = Peer::looking(expired, []).await.profile();
-    assert_eq!(refusal(&expired).await, ErrorKind::ServerUntrusted);
+    let expired = Peer::looking(expired, []).await;
+    assert_eq!(
+        refusal(&expired.profile()).await,
+        ErrorKind::ServerUntrusted
+    );
 }
 
 #[tokio::test]
