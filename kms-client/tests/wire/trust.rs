@@ -127,3 +127,18 @@ async fn missing_and_malformed_files_are_named() {
         assert!(error.to_string().contains(named), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_refused_certificate_is_said_to_be_refused() {
+    let peer = Peer::start([]).await;
+    let stranger = Peer::start([]).await;
+    let profile = Profile {
+        certificate: stranger.path("client.pem"),
+        key: stranger.path("client.key"),
+        ..peer.profile()
+    };
+    let client = Client::connect(&profile).await.unwrap();
+    let error = call(&client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+    assert_eq!(peer.calls(), 0);
+}
