@@ -2,7 +2,9 @@
 //! that it names. Reads only what stands in the clear, so nothing it says is proven genuine.
 
 use crate::file::{Condition, FileId, HEADER_LEN, Header};
-use crate::wrapped::{BlobKind, Header as WrapHeader};
+use crate::wrapped::{
+    BlobKind, FRAME_HEADER_LEN, Frame, Header as WrapHeader, WrappedDataKey, split_frame,
+};
 
 /// Bytes that [`Inspection::of`] wants to see of something longer.
 pub const BEGINNING_LEN: usize = HEADER_LEN;
@@ -19,6 +21,20 @@ pub enum Inspection {
         header: WrapHeader,
         /// Bytes of plaintext.
         plaintext_len: u64,
+    },
+    /// A field that stands alone.
+    Field {
+        /// The header of its wrapped data key.
+        data_key: WrapHeader,
+        /// Bytes of plaintext.
+        plaintext_len: u64,
+    },
+    /// A stream.
+    Stream {
+        /// The header of its wrapped data key.
+        data_key: WrapHeader,
+        /// Bytes of plaintext; `None` when it was cut or extended to a length that none has.
+        plaintext_len: Option<u64>,
     },
     /// An encrypted file.
     File(FileInspection),
@@ -56,6 +72,30 @@ impl Inspection {
                 plaintext_len: cobblestone::plaintext_len(message_len),
             }));
         }
+        Self::of_frame(beginning, total_len).or_else(|| Self::of_blob(beginning, total_len))
+    }
+
+    /// What this library put around a wrapped data key and a message.
+    fn of_frame(beginning: &[u8], total_len: u64) -> Option<Self> {
+        let plaintext_len = |wrapped: &WrappedDataKey| {
+            let header_len = (FRAME_HEADER_LEN + wrapped.as_bytes().len()) as u64;
+            cobblestone::plaintext_len(total_len.checked_sub(header_len)?)
+        };
+        if let Ok((wrapped, _)) = split_frame(Frame::Field, beginning) {
+            return Some(Self::Field {
+                plaintext_len: plaintext_len(&wrapped)?,
+                data_key: wrapped.header().clone(),
+            });
+        }
+        let (wrapped, _) = split_frame(Frame::Stream, beginning).ok()?;
+        Some(Self::Stream {
+            plaintext_len: plaintext_len(&wrapped),
+            data_key: wrapped.header().clone(),
+        })
+    }
+
+    /// What the service made.
+    fn of_blob(beginning: &[u8], total_len: u64) -> Option<Self> {
         let header = WrapHeader::parse(beginning)?;
         match header.kind {
             // its length is part of its form
@@ -78,7 +118,7 @@ impl Inspection {
 mod tests {
     use super::*;
     use crate::name::SecretKind;
-    use crate::wrapped::WrappedDataKey;
+    use crate::wrapped::frame;
     use proptest::prelude::*;
 
     fn blob(kind: u8, secrets: &[(u8, u8)], message_len: usize) -> Vec<u8> {
@@ -126,9 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn fields_and_streams_tell_their_data_key_and_length() {
+        let wrapped = WrappedDataKey::parse(&blob(1, &[(1, 5)], 104)).unwrap();
+        let framed = |kind, message_len| {
+            let mut bytes = frame(kind, &wrapped);
+            bytes.resize(bytes.len() + message_len, 0xee);
+            of(&bytes)
+        };
+        let data_key = wrapped.header().clone();
+        let field = Inspection::Field {
+            data_key: data_key.clone(),
+            plaintext_len: 9,
+        };
+        assert_eq!(framed(Frame::Field, 56 + 9 + 16), Some(field));
+        assert_eq!(framed(Frame::Field, 56), None);
+        for (message_len, plaintext_len) in [(56 + 9 + 16, Some(9)), (57, None)] {
+            let stream = Inspection::Stream {
+                data_key: data_key.clone(),
+                plaintext_len,
+            };
+            assert_eq!(framed(Frame::Stream, message_len), Some(stream));
+        }
+    }
+
+    #[test]
     fn what_the_service_would_not_take_is_nothing_of_ours() {
         for bad in [
+            blob(5, &[], 104),
             blob(3, &[], 104),
+            blob(4, &[], 104),
             blob(1, &[(2, 4), (1, 5)], 104),
             blob(1, &[(1, 5), (1, 5)], 104),
             blob(1, &[(4, 0)], 104),

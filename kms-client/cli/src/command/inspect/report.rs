@@ -41,6 +41,14 @@ impl From<&Inspection> for InspectionReport {
                 header,
                 plaintext_len,
             } => Self::new("ciphertext", header, Some(*plaintext_len)),
+            Inspection::Field {
+                data_key,
+                plaintext_len,
+            } => Self::new("encrypted field", data_key, Some(*plaintext_len)),
+            Inspection::Stream {
+                data_key,
+                plaintext_len,
+            } => Self::new("encrypted stream", data_key, *plaintext_len),
             Inspection::File(file) => Self {
                 file: Some(FileReport {
                     file_id: file.id.to_string(),
