@@ -93,7 +93,7 @@ fn start(command: Command) -> Result<(), Failure> {
                 clock,
                 entropy,
                 listener: prepared.listener,
-                datasets: dev::samples::new_datasets()?,
+                datasets: prepared.datasets,
             };
             serve_until_stopped(start, &prepared.announcement)
         }

@@ -56,9 +56,10 @@ pub struct Running {
 /// # Errors
 /// [`Failure`] in one line; nothing is left running.
 pub fn serve(start: Start) -> Result<Running, Failure> {
-    let passphrase = match &start.config.seal.passphrase_file {
+    let file = start.config.seal.passphrase_file.clone();
+    let passphrase = match &file {
         None => None,
-        Some(path) => Some(Passphrase::new(private_file::read_secret(path)?)),
+        Some(path) => Some((Passphrase::new(private_file::read_secret(path)?), path)),
     };
     let Assembled {
         lock,
@@ -69,8 +70,9 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
         home,
     } = assembly::assemble(&start)?;
     service.record(SystemEvent::Start, env!("CARGO_PKG_VERSION"));
-    if let Some(passphrase) = passphrase.filter(|_| !service.only_reports()) {
-        home.unseal(&gate, passphrase)?;
+    if let Some((passphrase, path)) = passphrase.filter(|_| !service.only_reports()) {
+        home.unseal(&gate, passphrase)
+            .map_err(|failure| failure.beside(path))?;
     }
     let reload = Arc::new(Notify::new());
     home.start(

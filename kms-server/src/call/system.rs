@@ -249,7 +249,7 @@ impl Service {
                     restricts: false,
                 }),
             };
-            Ok((decision, live.state.generation()))
+            Ok((decision, live.state.hold()))
         };
         self.change(lane, ticket, &live, step).await?;
         Ok(v1::ConfirmClockResponse {})
