@@ -3,6 +3,9 @@
 use crate::error::Error;
 use crate::name::{DatasetName, KeyContext, ShredUse};
 use crate::wrapped::WrappedDataKey;
+use cobblestone::Key;
+use ring::error::Unspecified;
+use ring::hkdf::{HKDF_SHA512, KeyType, Okm, Prk, Salt};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -29,6 +32,50 @@ impl DataKey {
     #[must_use]
     pub fn expose_bytes(&self) -> &[u8; DATA_KEY_LEN] {
         &self.0
+    }
+
+    /// Prepares it for deriving the keys of its uses.
+    pub(crate) fn deriver(&self) -> Deriver {
+        let extracted = Salt::new(HKDF_SHA512, &[]).extract(self.0.as_slice());
+        Deriver(Box::new(extracted))
+    }
+}
+
+/// A data key prepared for derivation, as keyed state. Boxed, so that moving it leaves no copies; ring
+/// does not wipe it on drop, which a zeroising global allocator makes up for.
+pub(crate) struct Deriver(Box<Prk>);
+
+impl Deriver {
+    /// The key of one use: `HKDF-SHA-512(salt = empty, ikm = data key, info = info[0] || info[1] ||
+    /// ..., L = 32)` (RFC 5869). `info` begins with a label and counts what follows.
+    pub(crate) fn derive_key(&self, info: &[&[u8]]) -> Key {
+        let mut bytes = Zeroizing::new([0; DATA_KEY_LEN]);
+        fill(self.0.expand(info, KeyLen), bytes.as_mut_slice());
+        Key::new(&bytes)
+    }
+}
+
+impl fmt::Debug for Deriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Deriver(<redacted>)")
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "HKDF refuses only lengths over 16,320 bytes; 32 is fixed here"
+)]
+fn fill(expanded: Result<Okm<'_, KeyLen>, Unspecified>, out: &mut [u8]) {
+    expanded
+        .and_then(|okm| okm.fill(out))
+        .expect("32 bytes are less than HKDF's limit");
+}
+
+struct KeyLen;
+
+impl KeyType for KeyLen {
+    fn len(&self) -> usize {
+        DATA_KEY_LEN
     }
 }
 

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Corrupted,
     /// The profile, or a file that it names, is missing or malformed.
     Profile,
+    /// The caller's own reader or writer failed.
+    Io,
     /// A defect on either side: tell the operator the request id.
     Internal,
 }
@@ -181,5 +183,25 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<cobblestone::Error> for Error {
+    fn from(error: cobblestone::Error) -> Self {
+        match error {
+            cobblestone::Error::Undecryptable => Self::undecryptable(),
+            cobblestone::Error::TooLong => Self::invalid("plaintext", error.to_string()),
+            error => Self::new(ErrorKind::Internal, error.to_string()),
+        }
+    }
+}
+
+/// Of a reader or writer of ours: cobblestone's errors keep their meaning.
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        match cobblestone::Error::of(&error) {
+            Some(error) => error.into(),
+            None => Self::new(ErrorKind::Io, error.to_string()).with_source(error),
+        }
     }
 }

@@ -156,6 +156,43 @@ pub fn from_text(text: &str) -> Result<Vec<u8>, Error> {
     decoded.ok_or_else(Error::undecryptable)
 }
 
+/// What this library puts around a wrapped data key and a message; the numbers go on from [`BlobKind`]'s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Frame {
+    Field = 3,
+    Stream = 4,
+}
+
+/// Bytes of a frame before its wrapped data key.
+pub(crate) const FRAME_HEADER_LEN: usize = 3;
+
+/// `format 1 | blob kind 1 | length 1 | wrapped data key`; the message follows.
+pub(crate) fn frame(kind: Frame, wrapped: &WrappedDataKey) -> Vec<u8> {
+    let len = u8::try_from(wrapped.bytes.len()).unwrap_or(u8::MAX);
+    let mut bytes = Vec::with_capacity(FRAME_HEADER_LEN + WRAPPED_LEN_MAX);
+    bytes.extend_from_slice(&[FORMAT, kind as u8, len]);
+    bytes.extend_from_slice(&wrapped.bytes);
+    bytes
+}
+
+/// The length of the wrapped data key that a frame's first bytes announce.
+pub(crate) fn framed_len(kind: Frame, header: [u8; FRAME_HEADER_LEN]) -> Result<usize, Error> {
+    match header {
+        [FORMAT, number, len] if number == kind as u8 => Ok(usize::from(len)),
+        _ => Err(Error::undecryptable()),
+    }
+}
+
+/// Takes a frame apart into wrapped data key and message.
+pub(crate) fn split_frame(kind: Frame, bytes: &[u8]) -> Result<(WrappedDataKey, &[u8]), Error> {
+    let split = bytes.split_first_chunk::<FRAME_HEADER_LEN>();
+    let (header, rest) = split.ok_or_else(Error::undecryptable)?;
+    let split = rest.split_at_checked(framed_len(kind, *header)?);
+    let (wrapped, message) = split.ok_or_else(Error::undecryptable)?;
+    Ok((WrappedDataKey::parse(wrapped)?, message))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

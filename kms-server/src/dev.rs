@@ -7,7 +7,7 @@
 
 mod data;
 mod pki;
-pub mod samples;
+mod samples;
 mod text;
 
 use crate::config::{Config, Data};
@@ -17,6 +17,8 @@ use crate::system::clock::Clock;
 use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
 use crate::system::{directory, private_file};
+use kms_core::cipher::self_test;
+use kms_core::engine::NewDataset;
 use kms_core::entropy::Entropy;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub listener: TcpListener,
     /// What to tell whoever started it: a warning and next steps, several lines.
     pub announcement: String,
+    /// The sample datasets, to be made where they do not exist.
+    pub datasets: Vec<NewDataset>,
     /// Keeps other `dev` processes out as long as it lives.
     pub lock: DirectoryLock,
 }
@@ -87,6 +91,8 @@ pub fn prepare(
         config,
         listener,
         announcement,
+        datasets: samples::datasets()
+            .map_err(|problem| Failure::new(FailureKind::Other, problem))?,
         lock,
     })
 }
@@ -97,6 +103,8 @@ fn make(
     clock: &Arc<dyn Clock>,
     entropy: &dyn Entropy,
 ) -> Result<(), Failure> {
+    // No key is made by a machine that computes wrongly.
+    self_test::run()?;
     let passphrase = passphrase(place, entropy)?;
     if !place.join("pki").exists() {
         pki::make(place, clock.now())?;

@@ -1,2 +1,143 @@
-//! The daemon's command line.
-fn main() {}
+//! The daemon's command line: what is to be served, and how a start that fails says why. Every failure
+//! is one line on standard error and a number (docs/operations.md, "Exit codes of kms-server").
+
+use clap::{Parser, Subcommand};
+use kms_core::cipher::system_entropy::SystemEntropy;
+use kms_core::entropy::Entropy;
+use kms_server::config::Config;
+use kms_server::dev::{self, Options};
+use kms_server::serve::{self, Running, Start};
+use kms_server::system::clock::{Clock, SystemClock};
+use kms_server::system::failure::{Failure, FailureKind};
+use kms_server::system::memory;
+use kms_server::telemetry;
+use mimalloc::MiMalloc;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every block of memory that is given back, those of libraries included.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
+
+/// Key management service for the data of a CRM.
+#[derive(Parser)]
+#[command(name = "kms-server", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve an installation.
+    Run {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Make a development installation, or resume it, and serve it on this machine only.
+    Dev {
+        /// Its directory.
+        #[arg(long, value_name = "DIR", default_value = "./kms-dev")]
+        dir: PathBuf,
+        /// A loopback address [first start: 127.0.0.1:7400, later: as in DIR/kms.toml].
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+    },
+}
+
+fn main() -> ExitCode {
+    match start(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing can be done when standard error is closed; the exit code still tells.
+            let _ = writeln!(io::stderr(), "kms-server: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn start(command: Command) -> Result<(), Failure> {
+    let warnings = memory::harden();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
+    match command {
+        Command::Run { config } => {
+            let config = Config::load(&config)?;
+            announce(&config, &warnings);
+            let (listener, _) = dev::bind(config.server.listen)?;
+            let start = Start {
+                config,
+                clock,
+                entropy,
+                listener,
+                datasets: Vec::new(),
+            };
+            serve_until_stopped(start, "")
+        }
+        Command::Dev { dir, listen } => {
+            let options = Options {
+                directory: dir,
+                listen,
+            };
+            let prepared = dev::prepare(&options, &clock, &*entropy)?;
+            announce(&prepared.config, &warnings);
+            let _lock = prepared.lock;
+            let start = Start {
+                config: prepared.config,
+                clock,
+                entropy,
+                listener: prepared.listener,
+                datasets: prepared.datasets,
+            };
+            serve_until_stopped(start, &prepared.announcement)
+        }
+    }
+}
+
+fn announce(config: &Config, warnings: &[String]) {
+    telemetry::start(config.log);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn serve_until_stopped(start: Start, announcement: &str) -> Result<(), Failure> {
+    let other = |error: io::Error| Failure::new(FailureKind::Other, error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(other)?;
+    runtime.block_on(async {
+        // Before serving: a signal that comes during the start must not end the process half-way.
+        let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(other)?;
+        let running = tokio::task::spawn_blocking(move || serve::serve(start)).await;
+        let running = running.map_err(|error| other(io::Error::other(error)))??;
+        ready(announcement, &running);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => running.reload(),
+            }
+        }
+        running.stop().await;
+        Ok(())
+    })
+}
+
+/// The last lines of a start, on standard output; whoever waits for them may have hung up.
+fn ready(announcement: &str, running: &Running) {
+    let mut out = io::stdout().lock();
+    let _ = out
+        .write_all(announcement.as_bytes())
+        .and_then(|()| writeln!(out, "ready {}", running.address()))
+        .and_then(|()| out.flush());
+}

@@ -149,6 +149,9 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`].
     pub fn open(path: &Path) -> Result<Self, KeyringError> {
+        if !path.exists() {
+            return Err(KeyringError::Missing(path.to_owned()));
+        }
         let bytes = private_file::read_secret(path)?;
         file::decode(&bytes).map_err(|problem| match problem {
             file::Problem::Damaged => KeyringError::Damaged(path.to_owned()),

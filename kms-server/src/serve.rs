@@ -22,7 +22,7 @@ use kms_core::audit::leaf::SystemEvent;
 use kms_core::entropy::Entropy;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What a daemon is made from.
 pub struct Start {
@@ -45,6 +45,7 @@ pub struct Running {
     gate: Arc<Gate>,
     audit: AuditLog,
     home: Home,
+    passes: watch::Receiver<u64>,
     reload: Arc<Notify>,
     // held to the last
     _lock: DirectoryLock,
@@ -56,9 +57,10 @@ pub struct Running {
 /// # Errors
 /// [`Failure`] in one line; nothing is left running.
 pub fn serve(start: Start) -> Result<Running, Failure> {
-    let passphrase = match &start.config.seal.passphrase_file {
+    let file = start.config.seal.passphrase_file.clone();
+    let passphrase = match &file {
         None => None,
-        Some(path) => Some(Passphrase::new(private_file::read_secret(path)?)),
+        Some(path) => Some((Passphrase::new(private_file::read_secret(path)?), path)),
     };
     let Assembled {
         lock,
@@ -69,15 +71,17 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
         home,
     } = assembly::assemble(&start)?;
     service.record(SystemEvent::Start, env!("CARGO_PKG_VERSION"));
-    if let Some(passphrase) = passphrase.filter(|_| !service.only_reports()) {
-        home.unseal(&gate, passphrase)?;
+    if let Some((passphrase, path)) = passphrase.filter(|_| !service.only_reports()) {
+        home.unseal(&gate, passphrase)
+            .map_err(|failure| failure.beside(path))?;
     }
     let reload = Arc::new(Notify::new());
-    home.start(
+    let passes = home.start(
         Arc::clone(&service),
         Arc::clone(&identity),
         Arc::clone(&reload),
         start.datasets,
+        start.config.clock.synchronised.clone(),
     )?;
     let settings = grpc::Settings {
         identity,
@@ -95,6 +99,7 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
         gate,
         audit,
         home,
+        passes,
         reload,
         _lock: lock,
     })
@@ -116,6 +121,12 @@ impl Running {
     #[must_use]
     pub fn counts(&self) -> grpc::Counts {
         self.network.counts()
+    }
+
+    /// Counts the passes that the jobs have ended.
+    #[must_use]
+    pub fn passes(&self) -> watch::Receiver<u64> {
+        self.passes.clone()
     }
 
     /// The log, for its figures.

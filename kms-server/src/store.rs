@@ -25,8 +25,10 @@ pub use records::{Page, ReadError, Records};
 pub use watch::{Event, Missed, Watch};
 pub use writer::{Change, ChangeError, Committed, Done, Published, Sink, Writer};
 
+use crate::system::failure::{Failure, FailureKind};
 use kms_core::format::place::RecordKey;
 use kms_core::format::stored::ROOT_KEY;
+use std::path::Path;
 use std::time::Duration;
 
 /// Most bytes of a value that every engine takes.
@@ -112,6 +114,20 @@ pub enum StoreError {
     /// The operating system refused.
     #[error("the store cannot be read or written: {0}")]
     Io(std::io::ErrorKind),
+}
+
+impl StoreError {
+    /// As a failure of the whole daemon, for the store at `path`.
+    #[must_use]
+    pub fn failure(self, path: &Path) -> Failure {
+        let kind = match self {
+            Self::Full => return Failure::disk_full(path),
+            Self::Corrupted => FailureKind::Corrupted,
+            Self::Locked => FailureKind::Locked,
+            Self::Stopped | Self::TooLarge | Self::Io(_) => FailureKind::Other,
+        };
+        Failure::new(kind, format!("{}: {self}", path.display()))
+    }
 }
 
 /// Why a transaction was not acknowledged.

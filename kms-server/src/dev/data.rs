@@ -4,8 +4,8 @@ use crate::config::Data;
 use crate::live::creation::{create_store, make_system_keys};
 use crate::seal::passphrase::Passphrase;
 use crate::seal::{Keyring, NewSeal, Publics};
+use crate::store::CreateError;
 use crate::store::sled::SledStore;
-use crate::store::{CreateError, StoreError};
 use crate::system::clock::Clock;
 use crate::system::directory;
 use crate::system::failure::{Failure, FailureKind};
@@ -47,8 +47,8 @@ pub(super) fn make(
     let (keyring, unsealed) = Keyring::create(publics, &seals, clock.now(), entropy)?;
     keyring.save(&data.keyring()).map_err(io)?;
     directory::create_private(&data.store())?;
-    let store = SledStore::open(&data.store(), Arc::clone(clock))
-        .map_err(|error| engine_failure(&aside, error))?;
+    let store =
+        SledStore::open(&data.store(), Arc::clone(clock)).map_err(|error| error.failure(&aside))?;
     create_store(
         Arc::new(store),
         &unsealed.master_keys,
@@ -58,20 +58,10 @@ pub(super) fn make(
         entropy,
     )
     .map_err(|error| match error {
-        CreateError::Store(error) => engine_failure(&aside, error),
+        CreateError::Store(error) => error.failure(&aside),
         error => other(&error),
     })?;
     directory::sync(&aside).map_err(io)?;
     fs::rename(&aside, place.join("data")).map_err(io)?;
     directory::sync(place).map_err(io)
-}
-
-fn engine_failure(path: &Path, error: StoreError) -> Failure {
-    let kind = match error {
-        StoreError::Full => FailureKind::DiskFull,
-        StoreError::Corrupted => FailureKind::Corrupted,
-        StoreError::Locked => FailureKind::Locked,
-        StoreError::Stopped | StoreError::TooLarge | StoreError::Io(_) => FailureKind::Other,
-    };
-    Failure::new(kind, format!("{}: {error}", path.display()))
 }

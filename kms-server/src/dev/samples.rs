@@ -1,19 +1,11 @@
 //! The sample datasets of `policies/`, parsed and checked.
 
+use kms_core::engine::NewDataset;
 use kms_core::key::record::DatasetPolicy;
 use kms_core::name::{DatasetName, RetentionClass, SecretKind};
 use kms_core::time::DAY;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// A dataset to be made at the first start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    /// Its name.
-    pub name: DatasetName,
-    /// What it demands and allows.
-    pub policy: DatasetPolicy,
-}
 
 const DATASETS: &str = include_str!("../../../policies/datasets.toml");
 const RETENTION: &str = include_str!("../../../policies/retention.toml");
@@ -37,11 +29,11 @@ struct Dataset {
 ///
 /// # Errors
 /// One line that names file and dataset; the files are part of the program, so a test has seen them.
-pub fn datasets() -> Result<Vec<Sample>, String> {
+pub(super) fn datasets() -> Result<Vec<NewDataset>, String> {
     parse(DATASETS, RETENTION)
 }
 
-fn parse(datasets: &str, retention: &str) -> Result<Vec<Sample>, String> {
+fn parse(datasets: &str, retention: &str) -> Result<Vec<NewDataset>, String> {
     let retention: Retention =
         toml::from_str(retention).map_err(|error| format!("retention.toml: {error}"))?;
     let datasets: BTreeMap<String, Dataset> =
@@ -54,7 +46,7 @@ fn parse(datasets: &str, retention: &str) -> Result<Vec<Sample>, String> {
         .collect()
 }
 
-fn sample(name: &str, dataset: Dataset, retention: &Retention) -> Result<Sample, String> {
+fn sample(name: &str, dataset: Dataset, retention: &Retention) -> Result<NewDataset, String> {
     let kinds = [SecretKind::Subject, SecretKind::Account, SecretKind::Period];
     let kind = |word: &String| {
         let found = kinds.into_iter().find(|kind| kind.as_str() == word);
@@ -71,7 +63,7 @@ fn sample(name: &str, dataset: Dataset, retention: &Retention) -> Result<Sample,
     }
     let required = dataset.required_secrets.iter().map(kind);
     let classes = dataset.retention_classes.iter().map(class);
-    Ok(Sample {
+    Ok(NewDataset {
         name: DatasetName::parse(name).map_err(|error| error.to_string())?,
         policy: DatasetPolicy {
             rotation_period: DAY * dataset.rotation_days,
@@ -83,6 +75,7 @@ fn sample(name: &str, dataset: Dataset, retention: &Retention) -> Result<Sample,
                 .map(String::into_boxed_str)
                 .collect(),
         },
+        deletion_protection: true,
     })
 }
 
@@ -116,10 +109,8 @@ mod tests {
     #[test]
     fn unknown_words_are_refused_by_name() {
         let with = |line: &str| {
-            let text = format!(
-                "[x]\nrotation_days = 1\nrequired_secrets = []\nretention_classes = []\n\
-                 lasting_context = []\n"
-            );
+            let text = "[x]\nrotation_days = 1\nrequired_secrets = []\nretention_classes = []\n\
+                 lasting_context = []\n";
             let key = line.split(' ').next().unwrap();
             let kept: String = text
                 .lines()

@@ -14,6 +14,9 @@ pub enum KeyringError {
     /// It cannot be read, or others can.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// It is not there.
+    #[error("the keyring {0} is missing: this directory was never set up, or the keyring is lost")]
+    Missing(PathBuf),
     /// It is damaged.
     #[error("the keyring {0} is damaged: put a copy of it back, nothing else opens the store")]
     Damaged(PathBuf),
@@ -66,7 +69,7 @@ impl From<KeyringError> for Failure {
     fn from(error: KeyringError) -> Self {
         match error {
             KeyringError::Refused(refused) => refused.into(),
-            KeyringError::Damaged(_) | KeyringError::Format(..) => {
+            KeyringError::Missing(_) | KeyringError::Damaged(_) | KeyringError::Format(..) => {
                 Self::new(FailureKind::Corrupted, error.to_string())
             }
         }

@@ -22,6 +22,26 @@ const CHECK_LEN: usize = 4;
 /// Characters between two hyphens.
 const GROUP: usize = 6;
 
+/// Where a seal's passphrase comes from, by what a guess at it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strength {
+    /// A machine made it: 160 random bits.
+    Generated,
+    /// A person thought of it.
+    Typed,
+}
+
+impl Strength {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Typed => "typed",
+        }
+    }
+}
+
 /// A passphrase. Wiped on drop; never printed.
 pub struct Passphrase {
     /// What Argon2id gets: a generated one in its canonical form, any other as it was given.
@@ -132,13 +152,13 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// What sort of passphrase it is: `generated` (160 random bits) or `typed`.
+    /// Where its passphrase comes from.
     #[must_use]
-    pub fn strength(&self) -> &'static str {
+    pub fn strength(&self) -> Strength {
         if self.cost == Cost::GENERATED {
-            "generated"
+            Strength::Generated
         } else {
-            "typed"
+            Strength::Typed
         }
     }
 

@@ -1,6 +1,5 @@
-use super::passphrase::Weak;
+use super::passphrase::{Strength, Weak};
 use super::*;
-use kms_core::cipher::password::Cost;
 use kms_core::cipher::system_entropy::SystemEntropy;
 use proptest::prelude::*;
 use zeroize::Zeroizing;
@@ -74,16 +73,11 @@ fn any_one_of_several_seals_opens_the_same_keys() {
         .seals()
         .iter()
         .map(|seal| match &seal.method {
-            Method::Passphrase(protected) => protected.encode()[..12].to_vec(),
-            Method::Unknown { .. } => vec![],
+            Method::Passphrase(protected) => protected.strength(),
+            Method::Unknown { .. } => panic!("a method that nobody made"),
         })
         .collect();
-    let bytes = |cost: Cost| {
-        let mut out = Writer::default();
-        cost.encode(&mut out);
-        out.finish()
-    };
-    assert_eq!(costs, [bytes(Cost::TYPED), bytes(Cost::GENERATED)]);
+    assert_eq!(costs, [Strength::Typed, Strength::Generated]);
 }
 
 #[test]
@@ -129,7 +123,10 @@ fn whoever_can_write_the_file_but_holds_no_seal_gets_nothing_in() {
     let (keyring, right) = keyring();
     let bytes = file::encode(&keyring);
     let content = &bytes[..bytes.len() - 32];
-    for place in 0..content.len() {
+    // Each attempt costs an Argon2id: of the long messages at the end every seventh byte is enough.
+    let messages = content.len() - 300;
+    let places = (0..content.len()).filter(|place| *place < messages || place % 7 == 0);
+    for place in places {
         let mut changed = content.to_vec();
         changed[place] ^= 1;
         if let Ok(parsed) = file::decode(&with_checksum(changed)) {

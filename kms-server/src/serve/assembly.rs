@@ -9,7 +9,6 @@ use crate::grpc::Limits;
 use crate::identity::{self, Files, Identity};
 use crate::live::gate::{Gate, GateParts};
 use crate::seal::Keyring;
-use crate::store::StoreError;
 use crate::store::sled::SledStore;
 use crate::system::directory;
 use crate::system::failure::{Failure, FailureKind};
@@ -17,7 +16,6 @@ use crate::system::lock::DirectoryLock;
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::cipher::self_test;
 use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A daemon before it serves.
@@ -46,7 +44,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
     let keyring = Keyring::open(&data.keyring())?;
     let (audit, opened) = open_log(start)?;
     let store = SledStore::open(&data.store(), Arc::clone(&start.clock))
-        .map_err(|error| engine(&data.store(), error))?;
+        .map_err(|error| error.failure(&data.store()))?;
     let identity = Arc::new(load_identity(start)?);
     let home = Home::new().map_err(|error| other("a thread cannot be had", &error))?;
     let gate = Arc::new(Gate::new(GateParts {
@@ -115,16 +113,6 @@ fn tell_repairs(service: &Service, opened: &Opened) {
         tracing::error!("{text}");
         service.record(SystemEvent::Repaired, &text);
     }
-}
-
-fn engine(path: &Path, error: StoreError) -> Failure {
-    let kind = match error {
-        StoreError::Full => FailureKind::DiskFull,
-        StoreError::Corrupted => FailureKind::Corrupted,
-        StoreError::Locked => FailureKind::Locked,
-        StoreError::Stopped | StoreError::TooLarge | StoreError::Io(_) => FailureKind::Other,
-    };
-    Failure::new(kind, format!("{}: {error}", path.display()))
 }
 
 fn load_identity(start: &Start) -> Result<Identity, Failure> {

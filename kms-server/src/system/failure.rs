@@ -55,17 +55,31 @@ impl Failure {
     /// An input or output error at `path`: a full disk and missing rights are told apart from the rest.
     #[must_use]
     pub fn io(path: &Path, error: &io::Error) -> Self {
-        let path = path.display();
+        let said = || format!("{}: {error}", path.display());
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::new(
-                FailureKind::DiskFull,
-                format!("the disk of {path} is full: free some space and start again"),
-            ),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::disk_full(path),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::new(FailureKind::Permissions, format!("{path}: {error}"))
+                Self::new(FailureKind::Permissions, said())
             }
-            _ => Self::new(FailureKind::Other, format!("{path}: {error}")),
+            _ => Self::new(FailureKind::Other, said()),
         }
+    }
+
+    /// No space left where `path` lies.
+    #[must_use]
+    pub fn disk_full(path: &Path) -> Self {
+        let path = path.display();
+        let message = format!("the disk of {path} is full: free some space and start again");
+        Self::new(FailureKind::DiskFull, message)
+    }
+
+    /// A wrong passphrase came from the file at `path`; other failures say enough.
+    #[must_use]
+    pub fn beside(mut self, path: &Path) -> Self {
+        if self.kind == FailureKind::WrongPassphrase {
+            self.message = format!("{} (in {})", self.message, path.display());
+        }
+        self
     }
 
     /// The process's exit code.

@@ -207,3 +207,86 @@ fn secrets_of<'v>(view: &View<'v>, header: &Header) -> Result<Vec<Secret<'v>>, R
     }
     Ok(secrets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cipher::system_entropy::SystemEntropy;
+    use crate::key::record::{Revision, VersionRecord, VersionState};
+    use crate::name::{SecretId, SecretKind};
+    use crate::secret::VersionKey;
+    use crate::time::Timestamp;
+
+    fn version(number: u32, key: u8, cached: u8) -> Version {
+        let cached = VersionKey::take_bytes(&mut [cached; 32]);
+        Version {
+            record: VersionRecord {
+                key_id: KeyId([1; 16]),
+                number: VersionNumber::new(number).unwrap(),
+                state: VersionState::Active,
+                compromised: None,
+                created_at: Timestamp::default(),
+                key: Some(VersionKey::take_bytes(&mut [key; 32])),
+            },
+            revision: Revision(1),
+            input_keys: Some(InputKeys {
+                data_key: input_key(BlobKind::DataKey, &cached, &[]),
+                ciphertext: input_key(BlobKind::Ciphertext, &cached, &[]),
+            }),
+        }
+    }
+
+    fn wrap(
+        wrapper: &mut Wrapper,
+        version: &Version,
+        secrets: Vec<Secret<'_>>,
+    ) -> Result<Vec<u8>, Reason> {
+        let context = KeyContext::default();
+        wrapper.wrap(
+            BlobKind::DataKey,
+            version,
+            secrets,
+            &context,
+            &[5; 32],
+            &SystemEntropy::new(),
+        )
+    }
+
+    #[test]
+    fn a_wrap_that_the_version_key_does_not_open_is_never_answered() {
+        // as if a cached key were damaged in memory, or filed under another version
+        assert!(wrap(&mut Wrapper::default(), &version(1, 7, 7), Vec::new()).is_ok());
+        let damaged = wrap(&mut Wrapper::default(), &version(1, 7, 8), Vec::new());
+        assert_eq!(damaged, Err(Reason::Internal));
+    }
+
+    #[test]
+    fn keys_are_not_kept_for_other_secrets_or_versions() {
+        let one = ShredSecret::take_bytes(&mut [1; 32]);
+        let two = ShredSecret::take_bytes(&mut [2; 32]);
+        let name = |byte| SecretRef {
+            kind: SecretKind::Subject,
+            id: SecretId([byte; 16]),
+        };
+        let mut wrapper = Wrapper::default();
+        let (old, new) = (version(1, 7, 7), version(2, 9, 9));
+        for (version, parts) in [
+            (&old, vec![(name(1), &one)]),
+            (&old, vec![(name(2), &two)]),
+            (&old, vec![(name(2), &two), (name(1), &one)]),
+            (&new, vec![(name(1), &one), (name(2), &two)]),
+            (&new, vec![]),
+            (&old, vec![]),
+        ] {
+            let blob = wrap(&mut wrapper, version, parts.clone()).unwrap();
+            let (header, message) = Header::parse(&blob).unwrap();
+            let mut sorted = parts;
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            let secrets: Vec<_> = sorted.iter().map(|(_, secret)| *secret).collect();
+            let key = version.record.key.as_ref().unwrap();
+            let input = input_key(BlobKind::DataKey, key, &secrets);
+            let opened = wrapped::unwrap(&header, &input, &KeyContext::default(), message);
+            assert_eq!(opened.unwrap().as_slice(), [5; 32]);
+        }
+    }
+}

@@ -98,8 +98,10 @@ pub(crate) enum Operation {
     Destroy {
         who: Who,
     },
+    /// Time passes; the time mark follows, or a restart comes before it could.
     Pass {
         hours: u16,
+        marked: bool,
     },
     Pause {
         paused: bool,
@@ -131,24 +133,24 @@ fn uses(max: usize) -> impl Strategy<Value = Vec<Use>> {
 
 pub(crate) fn any_operation() -> impl Strategy<Value = Operation> {
     use Operation as O;
-    let (dataset, version) = (0_u8..3, 1_u8..5);
+    let (dataset, version) = (0_u8..2, 1_u8..4);
     let place = (dataset.clone(), version);
     let request = || prop::option::weighted(0.3, 0_u8..4);
     let kinds = prop::collection::vec(0_u8..3, 0..2);
     prop_oneof![
         2 => (dataset.clone(), kinds, prop::bool::weighted(0.3), request()).prop_map(
             |(name, required, protected, request)| O::Create { name, required, protected, request }),
-        1 => (dataset.clone(), any::<bool>(), any::<bool>(), any::<Option<bool>>(), prop::option::of(0_u16..400))
+        4 => (dataset.clone(), prop::bool::weighted(0.1), any::<bool>(), any::<Option<bool>>(), prop::option::of(0_u16..400))
             .prop_map(|(dataset, stale, lift, protect, days)| O::Update { dataset, stale, lift, protect, days }),
         2 => (dataset.clone(), request()).prop_map(|(dataset, request)| O::Rotate { dataset, request }),
         1 => dataset.clone().prop_map(|dataset| O::Emergency { dataset }),
         1 => dataset.clone().prop_map(|dataset| O::Scheduled { dataset }),
         2 => place.clone().prop_map(|(dataset, version)| O::Disable { dataset, version }),
         2 => place.clone().prop_map(|(dataset, version)| O::Enable { dataset, version }),
-        2 => (place.clone(), 5_u8..93).prop_map(
+        4 => (place.clone(), 5_u8..93).prop_map(
             |((dataset, version), days)| O::Schedule { dataset, version, days }),
         1 => place.clone().prop_map(|(dataset, version)| O::Restore { dataset, version }),
-        2 => place.prop_map(|(dataset, version)| O::Due { dataset, version }),
+        4 => place.prop_map(|(dataset, version)| O::Due { dataset, version }),
         4 => (dataset.clone(), 0_u8..3, uses(3)).prop_map(
             |(dataset, context, uses)| O::Generate { dataset, context, uses }),
         2 => (dataset.clone(), prop::collection::vec((0_u8..3, uses(2)), 0..5)).prop_map(
@@ -160,7 +162,7 @@ pub(crate) fn any_operation() -> impl Strategy<Value = Operation> {
         1 => who().prop_map(|who| O::Block { who }),
         1 => who().prop_map(|who| O::Unblock { who }),
         1 => who().prop_map(|who| O::Destroy { who }),
-        2 => (1_u16..2_400).prop_map(|hours| O::Pass { hours }),
+        3 => (1_u16..2_400, prop::bool::weighted(0.8)).prop_map(|(hours, marked)| O::Pass { hours, marked }),
         1 => prop::bool::weighted(0.2).prop_map(|paused| O::Pause { paused }),
     ]
 }

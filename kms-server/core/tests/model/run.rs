@@ -13,13 +13,18 @@ use kms_core::engine::{Changed, Decision, Idempotency, Refusal};
 use kms_core::name::KeyId;
 use kms_core::policy::Action;
 use kms_core::reason::Reason;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) struct Run {
     world: World,
     model: Model,
     watch: Watch,
+    reached: Reached,
 }
+
+/// How often each action ended in each way.
+pub(crate) type Reached = BTreeMap<(&'static str, &'static str), u32>;
 
 /// What became of a request id before.
 enum Repeat {
@@ -30,16 +35,42 @@ enum Repeat {
     Other,
 }
 
-pub(crate) fn run(operations: &[Operation]) {
+pub(crate) fn run(operations: &[Operation]) -> Reached {
     let mut run = Run {
         world: World::new(),
         model: Model::default(),
         watch: Watch::default(),
+        reached: Reached::default(),
     };
-    for operation in operations {
+    for operation in beginning().iter().chain(operations) {
         run.step(operation);
         run.watch.check(&run.world, &run.model);
     }
+    run.reached
+}
+
+/// Something to act on, so that most of a walk is not about nothing.
+fn beginning() -> [Operation; 4] {
+    let (dataset, context, request) = (0, 1, None);
+    [
+        Operation::Create {
+            name: dataset,
+            required: Vec::new(),
+            protected: false,
+            request,
+        },
+        Operation::Generate {
+            dataset,
+            context,
+            uses: Vec::new(),
+        },
+        Operation::Rotate { dataset, request },
+        Operation::Encrypt {
+            dataset,
+            context,
+            uses: Vec::new(),
+        },
+    ]
 }
 
 impl Run {
@@ -54,13 +85,10 @@ impl Run {
             } => {
                 self.create(operation, *name, required, *protected, *request);
             }
-            O::Pass { hours } => {
-                self.world.now = self
-                    .world
-                    .now
-                    .saturating_add(Duration::from_hours((*hours).into()));
-                // the watch of the clock lets the mark follow while timers are not paused
-                if !self.world.mark.paused {
+            O::Pass { hours, marked } => {
+                let passed = Duration::from_hours((*hours).into());
+                self.world.now = self.world.now.saturating_add(passed);
+                if *marked && !self.world.mark.paused {
                     self.world.mark.high_water = self.world.now;
                 }
             }
@@ -128,6 +156,10 @@ impl Run {
         result: Result<Decision<R>, Refusal>,
         refused: &[Reason],
     ) -> Option<R> {
+        let ended = result
+            .as_ref()
+            .map_or_else(|refusal| refusal.reason.as_str(), |_| "OK");
+        *self.reached.entry((action.as_str(), ended)).or_default() += 1;
         match result {
             Err(refusal) => {
                 assert!(

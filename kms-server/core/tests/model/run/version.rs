@@ -17,14 +17,21 @@ impl Run {
     pub(super) fn version(&mut self, operation: &Operation, dataset: u8, id: KeyId, number: u32) {
         let result = self.decide_version(operation, id, number);
         let expected = self.expect_version(operation, dataset, number);
-        let (action, refused) = match expected {
-            Ok((action, next)) => {
+        let action = match operation {
+            Operation::Disable { .. } => Action::DisableVersion,
+            Operation::Enable { .. } => Action::EnableVersion,
+            Operation::Schedule { .. } => Action::ScheduleVersionDestruction,
+            Operation::Restore { .. } => Action::RestoreVersion,
+            _ => Action::DueDestruction,
+        };
+        let refused = match expected {
+            Ok(next) => {
                 let index = usize::try_from(number).unwrap() - 1;
                 let known = self.model.datasets.get_mut(&dataset).unwrap();
                 known.versions[index].state = next;
-                (action, vec![])
+                vec![]
             }
-            Err(refused) => (Action::DueDestruction, refused),
+            Err(refused) => refused,
         };
         if let Ok(Some(change)) = result.as_ref().map(|decision| decision.change.as_ref()) {
             let gives = matches!(action, Action::EnableVersion | Action::RestoreVersion);
@@ -56,13 +63,13 @@ impl Run {
         }
     }
 
-    /// The action and the state that follows, or every reason why not.
+    /// The state that follows, or every reason why not.
     fn expect_version(
         &self,
         operation: &Operation,
         dataset: u8,
         number: u32,
-    ) -> Result<(Action, State), Vec<Reason>> {
+    ) -> Result<State, Vec<Reason>> {
         use Operation as O;
         use State as S;
         let (now, mark) = (self.world.now, self.world.mark);
@@ -82,25 +89,23 @@ impl Run {
             refused.push(Reason::DeletionProtected);
         }
         let next = match (operation, version.state) {
-            (O::Disable { .. }, S::Reads | S::Off) => (Action::DisableVersion, S::Off),
-            (O::Enable { .. }, S::Reads | S::Off) => (Action::EnableVersion, S::Reads),
-            (O::Restore { .. }, S::Doomed(_) | S::Off) => (Action::RestoreVersion, S::Off),
+            (O::Disable { .. }, S::Reads | S::Off) => S::Off,
+            (O::Enable { .. }, S::Reads | S::Off) => S::Reads,
+            (O::Restore { .. }, S::Doomed(_) | S::Off) => S::Off,
             (O::Schedule { days, .. }, S::Reads | S::Off) => {
                 let due = now
                     .max(mark.high_water)
                     .saturating_add(DAY * u32::from(*days));
-                (Action::ScheduleVersionDestruction, S::Doomed(due))
+                S::Doomed(due)
             }
-            (O::Due { .. }, S::Doomed(due)) if now >= due && mark.high_water >= due => {
-                (Action::DueDestruction, S::Gone)
-            }
+            (O::Due { .. }, S::Doomed(due)) if now >= due && mark.high_water >= due => S::Gone,
             (_, S::Gone) => {
                 refused.push(Reason::VersionDestroyed);
-                (Action::DueDestruction, S::Gone)
+                S::Gone
             }
             (_, state) => {
                 refused.push(Reason::VersionState);
-                (Action::DueDestruction, state)
+                state
             }
         };
         if refused.is_empty() {
