@@ -1,27 +1,35 @@
-//! Encryption to a public key: HPKE (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
-//! AES-256-GCM. Never keeps a private key: callers hold it in its own secret type.
+//! Encryption to a public key: HPKE (RFC 9180) with HKDF-SHA256 and AES-256-GCM. Never keeps a private
+//! key: callers hold it in its own secret type.
 //!
-//! PSK mode says more than base mode: only who knows the pre-shared key could have made the message,
-//! and what was recorded today stays closed to whoever breaks X25519 alone one day.
+//! Two key encapsulations: X25519 for the audit intake, X-Wing (ML-KEM-768 with X25519,
+//! draft-connolly-cfrg-xwing-kem; in HPKE by draft-ietf-hpke-pq) for seals, whose messages must stay
+//! closed when one of the two is broken. Seals use PSK mode: only who knows the pre-shared key could
+//! have made the message.
 
 use super::Undecryptable;
 use crate::entropy::{Entropy, EntropyUnavailable};
 use crate::secret::SealPsk;
 use hpke::aead::{Aead, AesGcm256};
 use hpke::kdf::HkdfSha256;
-use hpke::kem::{Kem, X25519HkdfSha256};
+use hpke::kem::{Kem, X25519HkdfSha256, XWing};
 use hpke::rand_core::{Infallible, TryCryptoRng, TryRng};
-use hpke::{Deserializable, HpkeError, OpModeR, OpModeS, PskBundle, Serializable};
+use hpke::{Deserializable, OpModeR, OpModeS, PskBundle, Serializable};
 use zeroize::Zeroizing;
 
-/// Number of this suite in our formats; a hybrid one gets the next.
-pub const SUITE: u8 = 1;
-
-/// Bytes of a public or private key.
+/// Bytes of a private key of both kinds, and of a public key of X25519.
 pub const KEY_LEN: usize = 32;
 
-/// Bytes that a message is longer than its plaintext: encapsulated key and tag.
+/// Bytes that an X25519 message is longer than its plaintext: encapsulated key and tag.
 pub const OVERHEAD: usize = 32 + 16;
+
+/// Number of the seals' suite in our formats.
+pub const SEAL_SUITE: u8 = 1;
+
+/// Bytes of a seal's public half: ML-KEM-768 and X25519.
+pub const SEAL_PUBLIC_LEN: usize = 1_184 + 32;
+
+/// Bytes that a seal's message is longer than its plaintext: encapsulated key and tag.
+pub const SEAL_OVERHEAD: usize = 1_088 + 32 + 16;
 
 /// Nothing could be encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,14 +62,26 @@ pub struct PreShared<'a> {
 pub fn public_of(private: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
     let mut public = [0; KEY_LEN];
     // 32 bytes always parse; should that ever change, the zero key that remains fails the self test.
-    if let Ok(private) = PrivateKey::from_bytes(private) {
+    if let Ok(private) = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(private) {
         X25519HkdfSha256::sk_to_pk(&private).write_exact(&mut public);
     }
     public
 }
 
-/// Encrypts to `public` in base mode: [`OVERHEAD`] bytes more than `plaintext`. `info` separates uses,
-/// `aad` binds what else must match.
+/// The public half of a seal's private half: [`SEAL_PUBLIC_LEN`] bytes. Any 32 random bytes are a
+/// private half.
+#[must_use]
+pub fn seal_public_of(private: &[u8; KEY_LEN]) -> Box<[u8; SEAL_PUBLIC_LEN]> {
+    let mut public = Box::new([0; SEAL_PUBLIC_LEN]);
+    // As above.
+    if let Ok(private) = <XWing as Kem>::PrivateKey::from_bytes(private) {
+        XWing::sk_to_pk(&private).write_exact(public.as_mut_slice());
+    }
+    public
+}
+
+/// Encrypts to an X25519 key in base mode: [`OVERHEAD`] bytes more than `plaintext`. `info` separates
+/// uses, `aad` binds what else must match.
 ///
 /// # Errors
 /// [`NotEncrypted`].
@@ -72,7 +92,8 @@ pub fn encrypt_to(
     plaintext: &[u8],
     entropy: &dyn Entropy,
 ) -> Result<Vec<u8>, NotEncrypted> {
-    encrypt::<AesGcm256>(&OpModeS::Base, public, info, aad, plaintext, entropy)
+    let bound = Bound { info, aad };
+    encrypt::<AesGcm256, X25519HkdfSha256>(&OpModeS::Base, public, bound, plaintext, entropy)
 }
 
 /// Opens what [`encrypt_to`] made.
@@ -85,15 +106,16 @@ pub fn decrypt_with(
     aad: &[u8],
     message: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Undecryptable> {
-    decrypt::<AesGcm256>(&OpModeR::Base, private, info, aad, message)
+    let bound = Bound { info, aad };
+    decrypt::<AesGcm256, X25519HkdfSha256>(&OpModeR::Base, private, bound, message)
 }
 
-/// Encrypts to `public` in PSK mode.
+/// Encrypts to a seal's public half in PSK mode: [`SEAL_OVERHEAD`] bytes more than `plaintext`.
 ///
 /// # Errors
 /// [`NotEncrypted`].
-pub fn encrypt_to_psk(
-    public: &[u8; KEY_LEN],
+pub fn encrypt_to_seal(
+    public: &[u8],
     pre_shared: PreShared<'_>,
     info: &[u8],
     aad: &[u8],
@@ -102,14 +124,15 @@ pub fn encrypt_to_psk(
 ) -> Result<Vec<u8>, NotEncrypted> {
     let bundle = PskBundle::new(pre_shared.key.expose_bytes(), pre_shared.id)
         .map_err(|_| NotEncrypted::PublicKey)?;
-    encrypt::<AesGcm256>(&OpModeS::Psk(bundle), public, info, aad, plaintext, entropy)
+    let bound = Bound { info, aad };
+    encrypt::<AesGcm256, XWing>(&OpModeS::Psk(bundle), public, bound, plaintext, entropy)
 }
 
-/// Opens what [`encrypt_to_psk`] made.
+/// Opens what [`encrypt_to_seal`] made.
 ///
 /// # Errors
 /// [`Undecryptable`].
-pub fn decrypt_with_psk(
+pub fn decrypt_with_seal(
     private: &[u8; KEY_LEN],
     pre_shared: PreShared<'_>,
     info: &[u8],
@@ -118,55 +141,59 @@ pub fn decrypt_with_psk(
 ) -> Result<Zeroizing<Vec<u8>>, Undecryptable> {
     let bundle =
         PskBundle::new(pre_shared.key.expose_bytes(), pre_shared.id).map_err(|_| Undecryptable)?;
-    decrypt::<AesGcm256>(&OpModeR::Psk(bundle), private, info, aad, message)
+    let bound = Bound { info, aad };
+    decrypt::<AesGcm256, XWing>(&OpModeR::Psk(bundle), private, bound, message)
 }
 
-type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
-type PublicKey = <X25519HkdfSha256 as Kem>::PublicKey;
-type EncappedKey = <X25519HkdfSha256 as Kem>::EncappedKey;
+/// What a message is bound to.
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    info: &'a [u8],
+    aad: &'a [u8],
+}
 
-fn encrypt<A: Aead>(
-    mode: &OpModeS<'_, X25519HkdfSha256>,
+fn encrypt<A: Aead, K: Kem>(
+    mode: &OpModeS<'_, K>,
     public: &[u8],
-    info: &[u8],
-    aad: &[u8],
+    bound: Bound<'_>,
     plaintext: &[u8],
     entropy: &dyn Entropy,
 ) -> Result<Vec<u8>, NotEncrypted> {
-    let public = PublicKey::from_bytes(public).map_err(|_| NotEncrypted::PublicKey)?;
+    let public = K::PublicKey::from_bytes(public).map_err(|_| NotEncrypted::PublicKey)?;
     let mut drawn = Drawn {
         entropy,
         failed: false,
     };
-    let made = hpke::single_shot_seal_with_rng::<A, HkdfSha256, X25519HkdfSha256>(
-        mode, &public, info, plaintext, aad, &mut drawn,
+    let made = hpke::single_shot_seal_with_rng::<A, HkdfSha256, K>(
+        mode, &public, bound.info, plaintext, bound.aad, &mut drawn,
     );
     if drawn.failed {
         return Err(NotEncrypted::Entropy);
     }
-    let (encapsulated, ciphertext) = made.map_err(|_: HpkeError| NotEncrypted::PublicKey)?;
+    let (encapsulated, ciphertext) = made.map_err(|_| NotEncrypted::PublicKey)?;
     let mut message = encapsulated.to_bytes().to_vec();
     message.extend_from_slice(&ciphertext);
     Ok(message)
 }
 
-fn decrypt<A: Aead>(
-    mode: &OpModeR<'_, X25519HkdfSha256>,
+fn decrypt<A: Aead, K: Kem>(
+    mode: &OpModeR<'_, K>,
     private: &[u8],
-    info: &[u8],
-    aad: &[u8],
+    bound: Bound<'_>,
     message: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Undecryptable> {
-    let (encapsulated, ciphertext) = message.split_at_checked(KEY_LEN).ok_or(Undecryptable)?;
-    let private = PrivateKey::from_bytes(private).map_err(|_| Undecryptable)?;
-    let encapsulated = EncappedKey::from_bytes(encapsulated).map_err(|_| Undecryptable)?;
-    hpke::single_shot_open::<A, HkdfSha256, X25519HkdfSha256>(
+    let (encapsulated, ciphertext) = message
+        .split_at_checked(K::EncappedKey::size())
+        .ok_or(Undecryptable)?;
+    let private = K::PrivateKey::from_bytes(private).map_err(|_| Undecryptable)?;
+    let encapsulated = K::EncappedKey::from_bytes(encapsulated).map_err(|_| Undecryptable)?;
+    hpke::single_shot_open::<A, HkdfSha256, K>(
         mode,
         &private,
         &encapsulated,
-        info,
+        bound.info,
         ciphertext,
-        aad,
+        bound.aad,
     )
     .map(Zeroizing::new)
     .map_err(|_| Undecryptable)
@@ -234,6 +261,10 @@ mod tests {
 
     const INFO: &[u8] = b"Ode on a Grecian Urn";
     const PLAINTEXT: &[u8] = b"Beauty is truth, truth beauty";
+    const BOUND: Bound<'_> = Bound {
+        info: INFO,
+        aad: b"Count-0",
+    };
 
     /// RFC 9180, A.1.1: base mode, AES-128-GCM (the RFC prints none with AES-256-GCM).
     #[test]
@@ -249,7 +280,8 @@ mod tests {
         );
         let mode = OpModeS::Base;
         let message =
-            encrypt::<AesGcm128>(&mode, &public, INFO, b"Count-0", PLAINTEXT, &entropy).unwrap();
+            encrypt::<AesGcm128, X25519HkdfSha256>(&mode, &public, BOUND, PLAINTEXT, &entropy)
+                .unwrap();
         assert_eq!(
             hex(&message),
             "37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431\
@@ -257,7 +289,8 @@ mod tests {
              6d8770ac83d07bea87e13c512a"
         );
         let opened =
-            decrypt::<AesGcm128>(&OpModeR::Base, &private, INFO, b"Count-0", &message).unwrap();
+            decrypt::<AesGcm128, X25519HkdfSha256>(&OpModeR::Base, &private, BOUND, &message)
+                .unwrap();
         assert_eq!(opened.as_slice(), PLAINTEXT);
     }
 
@@ -273,7 +306,8 @@ mod tests {
         ));
         let mode = OpModeS::Psk(bundle);
         let message =
-            encrypt::<AesGcm128>(&mode, &public, INFO, b"Count-0", PLAINTEXT, &entropy).unwrap();
+            encrypt::<AesGcm128, X25519HkdfSha256>(&mode, &public, BOUND, PLAINTEXT, &entropy)
+                .unwrap();
         assert_eq!(
             hex(&message),
             "0ad0950d9fb9588e59690b74f1237ecdf1d775cd60be2eca57af5a4b0471c91b\
@@ -281,7 +315,8 @@ mod tests {
              611b946199e681f4cfc34db8ea"
         );
         let mode = OpModeR::Psk(bundle);
-        let opened = decrypt::<AesGcm128>(&mode, &private, INFO, b"Count-0", &message).unwrap();
+        let opened =
+            decrypt::<AesGcm128, X25519HkdfSha256>(&mode, &private, BOUND, &message).unwrap();
         assert_eq!(opened.as_slice(), PLAINTEXT);
     }
 
@@ -309,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn psk_mode_asks_for_the_same_key_and_id() {
+    fn a_seal_opens_with_its_own_key_psk_and_id_alone() {
         let entropy = SystemEntropy::new();
         let private = [9; 32];
         let (key, other) = (
@@ -320,10 +355,12 @@ mod tests {
             key: &key,
             id: b"id",
         };
-        let message =
-            encrypt_to_psk(&public_of(&private), right, INFO, b"", PLAINTEXT, &entropy).unwrap();
-        assert_eq!(message.len(), PLAINTEXT.len() + OVERHEAD);
-        let opened = decrypt_with_psk(&private, right, INFO, b"", &message).unwrap();
+        let public = seal_public_of(&private);
+        let encrypt =
+            |public: &[u8]| encrypt_to_seal(public, right, INFO, b"", PLAINTEXT, &entropy);
+        let message = encrypt(&public[..]).unwrap();
+        assert_eq!(message.len(), PLAINTEXT.len() + SEAL_OVERHEAD);
+        let opened = decrypt_with_seal(&private, right, INFO, b"", &message).unwrap();
         assert_eq!(opened.as_slice(), PLAINTEXT);
         for wrong in [
             PreShared {
@@ -335,9 +372,16 @@ mod tests {
                 id: b"di",
             },
         ] {
-            assert!(decrypt_with_psk(&private, wrong, INFO, b"", &message).is_err());
+            assert!(decrypt_with_seal(&private, wrong, INFO, b"", &message).is_err());
         }
-        assert!(decrypt_with(&private, INFO, b"", &message).is_err());
+        assert!(decrypt_with_seal(&[8; 32], right, INFO, b"", &message).is_err());
+        assert!(decrypt_with_seal(&private, right, INFO, b"x", &message).is_err());
+        for place in (0..message.len()).step_by(29) {
+            let mut changed = message.clone();
+            changed[place] ^= 1;
+            assert!(decrypt_with_seal(&private, right, INFO, b"", &changed).is_err());
+        }
+        assert_eq!(encrypt(&public[1..]), Err(NotEncrypted::PublicKey));
     }
 
     proptest! {
