@@ -5,20 +5,26 @@
 //! opens. Never stores a key in the clear or the key context, and never asks the service for
 //! anything: wrapped keys and data keys are handed in. Layout: docs/formats.md, "File envelope".
 //!
-//! ```
+//! ```no_run
 //! use kms_client::file::{Contents, Header};
+//! use kms_client::{Client, DataKeyRequest, ItemContext, KeyContext, UnwrapRequest};
+//! use std::fs::File;
 //!
-//! # fn main() -> Result<(), kms_client::file::Error> {
-//! # let (wrapped, data_key) = ([7; 127], [9; 32]);
-//! let header = Header::make(&wrapped)?;
-//! let mut file = header.encode().to_vec();
-//! Contents::new(header.file_id(), &data_key, &[]).encrypt(&b"hello"[..], &mut file, 0)?;
+//! # async fn example(client: &Client, request: &DataKeyRequest) -> Result<(), Box<dyn std::error::Error>> {
+//! let made = client.generate_data_key(request).await?;
+//! let header = Header::make(&made.wrapped)?;
+//! let contents = Contents::new(header.file_id(), &made.data_key, &ItemContext::default());
+//! let mut target = File::create("report.kms")?;
+//! std::io::Write::write_all(&mut target, &header.encode())?;
+//! contents.encrypt(File::open("report.pdf")?, target, 0)?;
 //!
-//! let mut source = file.as_slice();
-//! let header = Header::read(&mut source)?; // its wrapped key goes to the service
-//! let mut plain = Vec::new();
-//! Contents::new(header.file_id(), &data_key, &[]).decrypt(source, &mut plain, 0)?;
-//! assert_eq!(plain, b"hello");
+//! let mut source = File::open("report.kms")?;
+//! let header = Header::read(&mut source)?;
+//! let wrapped = header.wrapped().clone();
+//! let key_context = request.key_context().clone();
+//! let opened = client.unwrap_data_key(&UnwrapRequest { wrapped, key_context }).await?;
+//! let contents = Contents::new(header.file_id(), &opened.data_key, &ItemContext::default());
+//! contents.decrypt(source, File::create("report.pdf")?, 0)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -28,7 +34,7 @@ mod header;
 mod in_place;
 
 pub use contents::Contents;
-pub use header::{Condition, FileId, HEADER_LEN, Header, SLOT_LEN, WRAPPED_LEN_MAX};
+pub use header::{Condition, FileId, HEADER_LEN, Header, SLOT_LEN};
 pub use in_place::InPlace;
 
 use std::io;
@@ -52,9 +58,6 @@ pub enum Error {
     /// Wrong data key or item context, or damaged, missing or added bytes: one reason for all.
     #[error("wrong context, wrong key or damaged bytes")]
     Undecryptable,
-    /// A wrapped data key that is empty or longer than [`WRAPPED_LEN_MAX`].
-    #[error("a wrapped data key has 1 to {WRAPPED_LEN_MAX} bytes")]
-    WrappedLen,
     /// Another process is rewrapping the file.
     #[error("another process is rewrapping this file")]
     Busy,
@@ -84,3 +87,6 @@ impl From<io::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

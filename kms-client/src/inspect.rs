@@ -2,16 +2,12 @@
 //! that it names. Reads only what stands in the clear, so nothing it says is proven genuine.
 
 use crate::file::{Condition, FileId, HEADER_LEN, Header};
-use std::fmt;
+use crate::wrapped::{
+    BlobKind, FRAME_HEADER_LEN, Frame, Header as WrapHeader, WrappedDataKey, split_frame,
+};
 
 /// Bytes that [`Inspection::of`] wants to see of something longer.
 pub const BEGINNING_LEN: usize = HEADER_LEN;
-
-const FORMAT: u8 = 1;
-const SECRETS_MAX: usize = 4;
-/// Bytes of a wrapped data key without shred secrets, and what each one adds.
-const WRAPPED_LEN: usize = 127;
-const SECRET_LEN: usize = 17;
 
 /// What a blob is and what it says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +22,20 @@ pub enum Inspection {
         /// Bytes of plaintext.
         plaintext_len: u64,
     },
+    /// A field that stands alone.
+    Field {
+        /// The header of its wrapped data key.
+        data_key: WrapHeader,
+        /// Bytes of plaintext.
+        plaintext_len: u64,
+    },
+    /// A stream.
+    Stream {
+        /// The header of its wrapped data key.
+        data_key: WrapHeader,
+        /// Bytes of plaintext; `None` when it was cut or extended to a length that none has.
+        plaintext_len: Option<u64>,
+    },
     /// An encrypted file.
     File(FileInspection),
 }
@@ -39,8 +49,8 @@ pub struct FileInspection {
     pub generation: u64,
     /// Whether both header slots are well.
     pub condition: Condition,
-    /// The header of its wrapped data key; `None` when that is of a format this build does not know.
-    pub data_key: Option<WrapHeader>,
+    /// The header of its wrapped data key.
+    pub data_key: WrapHeader,
     /// Bytes of plaintext; `None` when the file was cut or extended to a length that none has.
     pub plaintext_len: Option<u64>,
 }
@@ -58,128 +68,48 @@ impl Inspection {
                 id: header.file_id(),
                 generation: header.generation(),
                 condition: header.condition(),
-                data_key: WrapHeader::parse(header.wrapped()).map(|(header, _)| header),
+                data_key: header.wrapped().header().clone(),
                 plaintext_len: cobblestone::plaintext_len(message_len),
             }));
         }
-        let (header, header_len) = WrapHeader::parse(beginning)?;
-        let message_len = total_len.checked_sub(header_len as u64)?;
-        match header.kind {
-            WrapKind::DataKey => {
-                let len = WRAPPED_LEN + header.secrets.len() * SECRET_LEN;
-                (total_len == len as u64).then_some(Self::DataKey(header))
-            }
-            WrapKind::Ciphertext => Some(Self::Ciphertext {
-                header,
-                plaintext_len: cobblestone::plaintext_len(message_len)?,
-            }),
-        }
+        Self::of_frame(beginning, total_len).or_else(|| Self::of_blob(beginning, total_len))
     }
-}
 
-/// What a wrapped data key or direct ciphertext names: `format 1 | blob kind 1 | dataset key id 16 |
-/// key version 4 | n 1 | n x (secret kind 1, shred secret id 16)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrapHeader {
-    /// What follows the header.
-    pub kind: WrapKind,
-    /// The dataset's key.
-    pub key_id: [u8; 16],
-    /// Its version, from 1.
-    pub version: u32,
-    /// The shred secrets that take part, at most four.
-    pub secrets: Vec<SecretRef>,
-}
-
-/// What stands behind a wrap header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WrapKind {
-    /// A data key of 32 bytes.
-    DataKey,
-    /// At most 64 KiB.
-    Ciphertext,
-}
-
-/// A shred secret as a blob names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecretRef {
-    /// What it stands for.
-    pub kind: SecretKind,
-    /// Its id.
-    pub id: [u8; 16],
-}
-
-/// What a shred secret stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretKind {
-    /// One natural person.
-    Subject,
-    /// One tenant of the CRM.
-    Account,
-    /// One calendar month.
-    Period,
-}
-
-impl fmt::Display for SecretKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Subject => "subject",
-            Self::Account => "account",
-            Self::Period => "period",
+    /// What this library put around a wrapped data key and a message.
+    fn of_frame(beginning: &[u8], total_len: u64) -> Option<Self> {
+        let plaintext_len = |wrapped: &WrappedDataKey| {
+            let header_len = (FRAME_HEADER_LEN + wrapped.as_bytes().len()) as u64;
+            cobblestone::plaintext_len(total_len.checked_sub(header_len)?)
+        };
+        if let Ok((wrapped, _)) = split_frame(Frame::Field, beginning) {
+            return Some(Self::Field {
+                plaintext_len: plaintext_len(&wrapped)?,
+                data_key: wrapped.header().clone(),
+            });
+        }
+        let (wrapped, _) = split_frame(Frame::Stream, beginning).ok()?;
+        Some(Self::Stream {
+            plaintext_len: plaintext_len(&wrapped),
+            data_key: wrapped.header().clone(),
         })
     }
-}
 
-impl WrapHeader {
-    /// Reads the header at the start of `blob`; gives its length too.
-    #[must_use]
-    pub fn parse(blob: &[u8]) -> Option<(Self, usize)> {
-        let (&[format, kind], rest) = blob.split_first_chunk::<2>()?;
-        let kind = match (format, kind) {
-            (FORMAT, 1) => WrapKind::DataKey,
-            (FORMAT, 2) => WrapKind::Ciphertext,
-            _ => return None,
-        };
-        let (&key_id, rest) = rest.split_first_chunk::<16>()?;
-        let (&version, rest) = rest.split_first_chunk::<4>()?;
-        let version = u32::from_be_bytes(version);
-        let (&count, mut rest) = rest.split_first()?;
-        if version == 0 || usize::from(count) > SECRETS_MAX {
-            return None;
-        }
-        let mut secrets = Vec::with_capacity(usize::from(count));
-        for _ in 0..count {
-            let (&number, after) = rest.split_first()?;
-            let (&id, after) = after.split_first_chunk::<16>()?;
-            let kind = SecretKind::from_number(number)?;
-            secrets.push((number, SecretRef { kind, id }));
-            rest = after;
-        }
-        let rises = |(a, b): &(&(u8, SecretRef), &(u8, SecretRef))| (a.0, a.1.id) < (b.0, b.1.id);
-        if !secrets
-            .iter()
-            .zip(secrets.iter().skip(1))
-            .all(|pair| rises(&pair))
-        {
-            return None;
-        }
-        let header = Self {
-            kind,
-            key_id,
-            version,
-            secrets: secrets.into_iter().map(|(_, secret)| secret).collect(),
-        };
-        Some((header, blob.len() - rest.len()))
-    }
-}
-
-impl SecretKind {
-    const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            1 => Some(Self::Subject),
-            2 => Some(Self::Account),
-            3 => Some(Self::Period),
-            _ => None,
+    /// What the service made.
+    fn of_blob(beginning: &[u8], total_len: u64) -> Option<Self> {
+        let header = WrapHeader::parse(beginning)?;
+        match header.kind {
+            // its length is part of its form
+            BlobKind::DataKey => {
+                (total_len == beginning.len() as u64).then_some(Self::DataKey(header))
+            }
+            BlobKind::Ciphertext => {
+                let header_len = (23 + 17 * header.secrets.len()) as u64;
+                let message_len = total_len.checked_sub(header_len)?;
+                Some(Self::Ciphertext {
+                    plaintext_len: cobblestone::plaintext_len(message_len)?,
+                    header,
+                })
+            }
         }
     }
 }
@@ -187,6 +117,8 @@ impl SecretKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::SecretKind;
+    use crate::wrapped::frame;
     use proptest::prelude::*;
 
     fn blob(kind: u8, secrets: &[(u8, u8)], message_len: usize) -> Vec<u8> {
@@ -234,9 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn fields_and_streams_tell_their_data_key_and_length() {
+        let wrapped = WrappedDataKey::parse(&blob(1, &[(1, 5)], 104)).unwrap();
+        let framed = |kind, message_len| {
+            let mut bytes = frame(kind, &wrapped);
+            bytes.resize(bytes.len() + message_len, 0xee);
+            of(&bytes)
+        };
+        let data_key = wrapped.header().clone();
+        let field = Inspection::Field {
+            data_key: data_key.clone(),
+            plaintext_len: 9,
+        };
+        assert_eq!(framed(Frame::Field, 56 + 9 + 16), Some(field));
+        assert_eq!(framed(Frame::Field, 56), None);
+        for (message_len, plaintext_len) in [(56 + 9 + 16, Some(9)), (57, None)] {
+            let stream = Inspection::Stream {
+                data_key: data_key.clone(),
+                plaintext_len,
+            };
+            assert_eq!(framed(Frame::Stream, message_len), Some(stream));
+        }
+    }
+
+    #[test]
     fn what_the_service_would_not_take_is_nothing_of_ours() {
         for bad in [
+            blob(5, &[], 104),
             blob(3, &[], 104),
+            blob(4, &[], 104),
             blob(1, &[(2, 4), (1, 5)], 104),
             blob(1, &[(1, 5), (1, 5)], 104),
             blob(1, &[(4, 0)], 104),
@@ -249,14 +207,15 @@ mod tests {
 
     #[test]
     fn a_file_tells_its_data_key_and_length() {
-        let header = Header::make(&blob(1, &[(3, 1)], 104)).unwrap();
+        let wrapped = WrappedDataKey::parse(&blob(1, &[(3, 1)], 104)).unwrap();
+        let header = Header::make(&wrapped).unwrap();
         let total = (HEADER_LEN as u64) + cobblestone::sealed_len(1 << 30).unwrap();
         let Some(Inspection::File(file)) = Inspection::of(&header.encode(), total) else {
             panic!("not seen as a file");
         };
         assert_eq!(file.id, header.file_id());
         assert_eq!(file.plaintext_len, Some(1 << 30));
-        assert_eq!(file.data_key.unwrap().version, 3);
+        assert_eq!(file.data_key.version, 3);
     }
 
     proptest! {

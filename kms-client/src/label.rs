@@ -23,6 +23,10 @@ labels! {
     STREAM_KEY = "kms/v1/client/stream-key;",
     /// Context of a stream.
     STREAM_CONTEXT = "kms/v1/client/stream;",
+    /// Key of a file.
+    FILE_KEY = "kms/v1/client/file-key;",
+    /// Context of a file; followed by file id and item context.
+    FILE_CONTEXT = "kms/v1/client/file;",
 }
 
 #[cfg(test)]

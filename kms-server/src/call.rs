@@ -25,10 +25,9 @@ pub use system::Facts as SystemFacts;
 use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
 use crate::identity::Identity;
+use crate::live::Live;
 use crate::live::gate::Gate;
-use crate::live::publisher::Luggage;
 use crate::live::state::Held;
-use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
 use crate::system::clock::Clock;
 use bounds::Bounds;
@@ -47,7 +46,7 @@ use render::Renderer;
 use road::{Incoming, Method};
 use scribe::Scribe;
 use std::sync::Arc;
-use ticket::Ticket;
+use ticket::{Decided, Ticket};
 
 /// How often a change that ran into another is decided again.
 const ATTEMPTS: u32 = 4;
@@ -199,37 +198,20 @@ impl Service {
                     decision.reply,
                 ));
             };
-            // commit; a restriction must not wait for its own snapshot
-            let held = (!change.restricts).then_some(held);
-            let committed = live.submit(Submitted {
-                id: ticket.id,
-                writes: change.writes,
+            // commit, audit durable, answer
+            let change = Decided {
+                change,
                 leaves,
+                usage,
                 generation,
-                restricts: change.restricts,
-                luggage: Luggage {
-                    usage,
-                    space: ticket.author().space(),
-                },
-            });
-            ticket.logged();
-            match committed.await {
-                Ok(_) => {
+            };
+            match ticket.hand_in(live, change, held).await {
+                Ok(_held) => {
                     let now = live.state.hold();
-                    drop(held);
-                    return Ok(self.answer::<O>(
-                        ticket,
-                        live,
-                        &now.snapshot,
-                        &message,
-                        decision.reply,
-                    ));
+                    let reply = decision.reply;
+                    return Ok(self.answer::<O>(ticket, live, &now.snapshot, &message, reply));
                 }
-                Err(ChangeError::Conflict) if attempt < ATTEMPTS => {
-                    ticket.not_logged();
-                    drop(held);
-                    live.settled().await;
-                }
+                Err(ChangeError::Conflict) if attempt < ATTEMPTS => live.settled().await,
                 Err(error) => return Err(self.not_committed(lane, ticket, live, error).await),
             }
         }
@@ -255,7 +237,10 @@ impl Service {
         let refused = |refusal: Refusal| {
             let mut detail = prepared.detail.clone();
             detail.outcome = Outcome::Refused(refusal.reason);
-            Refused { refusal, detail }
+            Refused {
+                refusal,
+                detail: Box::new(detail),
+            }
         };
         let needs = &prepared.needs;
         let gathered = live.gather(held, &needs.scopes, &needs.ids).await;

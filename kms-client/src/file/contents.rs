@@ -2,16 +2,12 @@
 //! business: a rewrap leaves the contents as they are.
 
 use super::{Error, FileId};
+use crate::data_key::DataKey;
+use crate::label;
+use crate::name::ItemContext;
 use cobblestone::{Key, OpenAt, OpenReader, Parallel, Salt, SealWriter};
-use ring::hmac;
 use std::fmt;
 use std::io::{Read, Seek, Write};
-use zeroize::Zeroizing;
-
-/// Key of a file's message; derived from the data key.
-pub(crate) const FILE_KEY: &[u8] = b"kms/v1/client/file-key;";
-/// Context of a file's message; followed by file id and item context.
-pub(crate) const FILE_CONTEXT: &[u8] = b"kms/v1/client/file;";
 
 /// Encrypts or decrypts the contents of one file: holds their key and context.
 pub struct Contents {
@@ -20,13 +16,13 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// For the file `id`, whose header holds `data_key` wrapped. `item_context` is bound in and not
-    /// stored: the canonical bytes of an item context, or nothing.
+    /// For the file `id`, whose header holds `data_key` wrapped. The item context is bound in and not
+    /// stored.
     #[must_use]
-    pub fn new(id: FileId, data_key: &[u8; 32], item_context: &[u8]) -> Self {
+    pub fn new(id: FileId, data_key: &DataKey, item_context: &ItemContext) -> Self {
         Self {
-            key: derive_key(data_key),
-            context: [FILE_CONTEXT, &id.0, item_context].concat(),
+            key: data_key.deriver().derive_key(&[label::FILE_KEY]),
+            context: [label::FILE_CONTEXT, &id.0, &item_context.canonical()].concat(),
         }
     }
 
@@ -101,55 +97,17 @@ impl fmt::Debug for Contents {
     }
 }
 
-/// HKDF-SHA-512 (RFC 5869) without salt: extract, then the first 32 bytes of the first block. Written
-/// with HMAC, which cannot fail, so that no key is ever used that was not derived.
-fn derive_key(data_key: &[u8; 32]) -> Key {
-    let extracted = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, &[]), data_key);
-    let mut expand =
-        hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA512, extracted.as_ref()));
-    expand.update(FILE_KEY);
-    expand.update(&[1]);
-    let block = expand.sign();
-    let mut key = Zeroizing::new([0; 32]);
-    for (to, from) in key.iter_mut().zip(block.as_ref()) {
-        *to = *from;
-    }
-    Key::new(&key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_hkdf_sha_512_of_the_data_key() {
-        struct Len32;
-        impl ring::hkdf::KeyType for Len32 {
-            fn len(&self) -> usize {
-                32
-            }
-        }
-        let data_key = [7; 32];
-        let mut expected = [0; 32];
-        ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA512, &[])
-            .extract(&data_key)
-            .expand(&[FILE_KEY], Len32)
-            .unwrap()
-            .fill(&mut expected)
-            .unwrap();
-        let salt = Salt::random().unwrap();
-        let message = cobblestone::seal(&Key::new(&expected), b"context", &salt, b"text").unwrap();
-        assert_eq!(
-            cobblestone::open(&derive_key(&data_key), b"context", &message)
-                .unwrap()
-                .as_slice(),
-            b"text"
-        );
-    }
-
-    #[test]
     fn debug_shows_no_bytes() {
-        let contents = Contents::new(FileId([0; 16]), &[0x41; 32], b"");
+        let contents = Contents::new(
+            FileId([0; 16]),
+            &DataKey::from_slice(&[0x41; 32]).unwrap(),
+            &ItemContext::default(),
+        );
         assert_eq!(format!("{contents:?}"), "Contents(<redacted>)");
     }
 }

@@ -1,6 +1,8 @@
 //! The two header slots. Each says everything on its own; nothing in them is secret or trusted.
 
 use super::Error;
+use crate::random;
+use crate::wrapped::{WRAPPED_LEN_MAX, WrappedDataKey};
 use std::fmt;
 use std::io::{self, Read};
 
@@ -8,13 +10,14 @@ use std::io::{self, Read};
 pub const SLOT_LEN: usize = 512;
 /// Bytes before the Cobblestone message.
 pub const HEADER_LEN: usize = 2 * SLOT_LEN;
-/// Most bytes of a wrapped data key: four shred secrets.
-pub const WRAPPED_LEN_MAX: usize = 195;
 
 /// Not text, and spoilt by whatever changes line ends or drops the eighth bit.
 pub(crate) const MAGIC: [u8; 7] = *b"\x8bKMS\r\n\x1a";
 const FORMAT: u8 = 1;
 const CRC_AT: usize = SLOT_LEN - 4;
+/// Room before the wrapped data key: magic, format, file id, generation, length.
+const WRAPPED_AT: usize = 34;
+const _: () = assert!(WRAPPED_AT + WRAPPED_LEN_MAX <= CRC_AT);
 
 /// Names one encrypted file: 16 random bytes, bound into its contents.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,16 +55,18 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header of a new file, with a random id; `wrapped` is the wrapped data key.
+    /// The header of a new file, with a random id.
     ///
     /// # Errors
-    /// [`Error::WrappedLen`]; [`Error::RandomUnavailable`].
-    pub fn make(wrapped: &[u8]) -> Result<Self, Error> {
-        let mut id = [0; 16];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id)
-            .map_err(|_| Error::RandomUnavailable)?;
+    /// [`Error::RandomUnavailable`].
+    pub fn make(wrapped: &WrappedDataKey) -> Result<Self, Error> {
+        let id = random::make_bytes().map_err(|_| Error::RandomUnavailable)?;
         Ok(Self {
-            slot: Slot::new(FileId(id), 1, wrapped)?,
+            slot: Slot {
+                file_id: FileId(id),
+                generation: 1,
+                wrapped: wrapped.clone(),
+            },
             newest: 0,
             condition: Condition::Sound,
         })
@@ -128,7 +133,7 @@ impl Header {
 
     /// The wrapped data key, as the service made it.
     #[must_use]
-    pub fn wrapped(&self) -> &[u8] {
+    pub const fn wrapped(&self) -> &WrappedDataKey {
         &self.slot.wrapped
     }
 
@@ -144,13 +149,16 @@ impl Header {
     }
 
     /// The same file with another wrapped data key, one generation on.
-    pub(super) fn successor(&self, wrapped: &[u8]) -> Result<Self, Error> {
-        let generation = self.slot.generation.saturating_add(1);
-        Ok(Self {
-            slot: Slot::new(self.slot.file_id, generation, wrapped)?,
+    pub(super) fn successor(&self, wrapped: &WrappedDataKey) -> Self {
+        Self {
+            slot: Slot {
+                file_id: self.slot.file_id,
+                generation: self.slot.generation.saturating_add(1),
+                wrapped: wrapped.clone(),
+            },
             newest: self.newest,
             condition: Condition::Sound,
-        })
+        }
     }
 
     /// The bytes of either slot.
@@ -164,7 +172,7 @@ impl Header {
 struct Slot {
     file_id: FileId,
     generation: u64,
-    wrapped: Vec<u8>,
+    wrapped: WrappedDataKey,
 }
 
 /// Why a slot does not count; of two, the greater tells more.
@@ -186,26 +194,16 @@ impl From<BadSlot> for Error {
 }
 
 impl Slot {
-    fn new(file_id: FileId, generation: u64, wrapped: &[u8]) -> Result<Self, Error> {
-        if !(1..=WRAPPED_LEN_MAX).contains(&wrapped.len()) {
-            return Err(Error::WrappedLen);
-        }
-        Ok(Self {
-            file_id,
-            generation,
-            wrapped: wrapped.to_vec(),
-        })
-    }
-
     fn encode(&self) -> [u8; SLOT_LEN] {
         let mut bytes = Vec::with_capacity(SLOT_LEN);
         bytes.extend_from_slice(&MAGIC);
         bytes.push(FORMAT);
         bytes.extend_from_slice(&self.file_id.0);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
-        let len = u16::try_from(self.wrapped.len()).unwrap_or(u16::MAX);
+        let wrapped = self.wrapped.as_bytes();
+        let len = u16::try_from(wrapped.len()).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&len.to_be_bytes());
-        bytes.extend_from_slice(&self.wrapped);
+        bytes.extend_from_slice(wrapped);
         bytes.resize(CRC_AT, 0);
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
         let mut slot = [0; SLOT_LEN];
@@ -238,17 +236,26 @@ impl Slot {
         if padding.iter().any(|byte| *byte != 0) {
             return None;
         }
-        Self::new(FileId(*file_id), u64::from_be_bytes(*generation), wrapped).ok()
+        Some(Self {
+            file_id: FileId(*file_id),
+            generation: u64::from_be_bytes(*generation),
+            wrapped: WrappedDataKey::parse(wrapped).ok()?,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::tests::wrapped;
 
     fn header() -> Header {
         Header {
-            slot: Slot::new(FileId([0xab; 16]), 3, &[5; 144]).unwrap(),
+            slot: Slot {
+                file_id: FileId([0xab; 16]),
+                generation: 3,
+                wrapped: wrapped(5),
+            },
             newest: 0,
             condition: Condition::Sound,
         }
@@ -263,7 +270,7 @@ mod tests {
         assert_eq!(first[8..24], [0xab; 16]);
         assert_eq!(first[24..32], [0, 0, 0, 0, 0, 0, 0, 3]);
         assert_eq!(first[32..34], [0, 144]);
-        assert_eq!(first[34..178], [5; 144]);
+        assert_eq!(first[34..178], *wrapped(5).as_bytes());
         assert_eq!(first[178..508], [0; 330]);
         assert_eq!(first[508..], crc32c::crc32c(&first[..508]).to_be_bytes());
         assert_eq!(Header::parse(&bytes).unwrap(), header());
@@ -283,13 +290,13 @@ mod tests {
 
     #[test]
     fn the_newer_slot_counts_wherever_it_is() {
-        let newer = header().successor(&[6; 144]).unwrap();
+        let newer = header().successor(&wrapped(6));
         for (bytes, newest) in [
             ([newer.slot_bytes(), header().slot_bytes()], 0),
             ([header().slot_bytes(), newer.slot_bytes()], 1),
         ] {
             let read = Header::parse(bytes.concat().as_slice().try_into().unwrap()).unwrap();
-            assert_eq!(read.wrapped(), [6; 144]);
+            assert_eq!(*read.wrapped(), wrapped(6));
             assert_eq!(
                 (read.newest, read.condition),
                 (newest, Condition::Unfinished)
@@ -325,14 +332,9 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_keys_have_a_length() {
-        assert!(matches!(Header::make(&[]), Err(Error::WrappedLen)));
-        assert!(matches!(Header::make(&[0; 196]), Err(Error::WrappedLen)));
-        let longest = Header::make(&[1; 195]).unwrap();
-        assert_eq!(Header::parse(&longest.encode()).unwrap(), longest);
-        assert_ne!(
-            longest.file_id(),
-            Header::make(&[1; 195]).unwrap().file_id()
-        );
+    fn files_have_ids_of_their_own() {
+        let [one, other] = [1, 1].map(|byte| Header::make(&wrapped(byte)).unwrap());
+        assert_ne!(one.file_id(), other.file_id());
+        assert_eq!(Header::parse(&one.encode()).unwrap(), one);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::header::SLOT_LEN;
 use super::{Condition, Error, Header};
+use crate::wrapped::WrappedDataKey;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -55,10 +56,9 @@ impl InPlace {
     /// Puts `wrapped` into both slots, durably.
     ///
     /// # Errors
-    /// [`Error::WrappedLen`]; those of the file system: the file then opens with the old key or the
-    /// new one.
-    pub fn replace(self, wrapped: &[u8]) -> Result<(), Error> {
-        write_both(&self.file, &self.header.successor(wrapped)?)
+    /// Those of the file system: the file then opens with the old key or the new one.
+    pub fn replace(self, wrapped: &WrappedDataKey) -> Result<(), Error> {
+        write_both(&self.file, &self.header.successor(wrapped))
     }
 
     /// Writes the slot that does not count anew if it is not well; whether it was not.
@@ -112,10 +112,16 @@ fn write_slot(disk: &impl Disk, slot: usize, header: &Header) -> Result<(), Erro
 mod tests {
     use super::*;
     use crate::file::HEADER_LEN;
+    use crate::file::tests::wrapped;
     use std::cell::{Cell, RefCell};
 
-    const OLD: [u8; 127] = [1; 127];
-    const NEW: [u8; 127] = [2; 127];
+    fn old() -> WrappedDataKey {
+        wrapped(1)
+    }
+
+    fn new() -> WrappedDataKey {
+        wrapped(2)
+    }
 
     /// A disk that loses power at its `steps`-th operation: of what was not synced, the first
     /// `kept` bytes have reached the platter.
@@ -174,8 +180,8 @@ mod tests {
 
     /// Every state of the header that a rewrap may begin with.
     fn beginnings() -> Vec<[u8; HEADER_LEN]> {
-        let old = Header::make(&OLD).unwrap();
-        let unfinished = old.successor(&OLD).unwrap();
+        let old = Header::make(&old()).unwrap();
+        let unfinished = old.successor(&self::old());
         let mut states = vec![old.encode()];
         for slot in [0, 1] {
             let mut damaged = old.encode();
@@ -195,19 +201,19 @@ mod tests {
             for steps in 0..=4 {
                 for kept in 0..=SLOT_LEN {
                     let disk = FailingDisk::new(beginning, steps, kept);
-                    let written = write_both(&disk, &header.successor(&NEW).unwrap());
+                    let written = write_both(&disk, &header.successor(&new()));
                     assert_eq!(written.is_ok(), steps == 4);
                     let after = Header::parse(&disk.after_power_loss()).unwrap();
                     assert_eq!(after.file_id(), header.file_id());
-                    assert!(after.wrapped() == OLD || after.wrapped() == NEW);
+                    assert!(*after.wrapped() == old() || *after.wrapped() == new());
                     // one slot synced: the new key is in, and stays
-                    assert!(steps < 2 || after.wrapped() == NEW, "{steps} {kept}");
+                    assert!(steps < 2 || *after.wrapped() == new(), "{steps} {kept}");
 
                     let disk = FailingDisk::new(beginning, 4, 0);
-                    write_both(&disk, &after.successor(&NEW).unwrap()).unwrap();
+                    write_both(&disk, &after.successor(&new())).unwrap();
                     let mended = Header::parse(&disk.after_power_loss()).unwrap();
                     assert_eq!(mended.condition(), Condition::Sound);
-                    assert_eq!(mended.wrapped(), NEW);
+                    assert_eq!(*mended.wrapped(), new());
                 }
             }
         }
@@ -217,15 +223,15 @@ mod tests {
     fn rewraps_keep_one_another_out_and_mend() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let mut bytes = Header::make(&OLD).unwrap().encode().to_vec();
+        let mut bytes = Header::make(&old()).unwrap().encode().to_vec();
         bytes.extend_from_slice(b"contents");
         std::fs::write(&path, &bytes).unwrap();
 
         let first = InPlace::lock(&path).unwrap();
         assert!(matches!(InPlace::lock(&path), Err(Error::Busy)));
-        first.replace(&NEW).unwrap();
+        first.replace(&new()).unwrap();
         let second = InPlace::lock(&path).unwrap();
-        assert_eq!(second.header().wrapped(), NEW);
+        assert_eq!(*second.header().wrapped(), new());
         assert_eq!(second.header().generation(), 2);
         assert!(!second.mend().unwrap());
 
@@ -236,6 +242,6 @@ mod tests {
         assert!(InPlace::lock(&path).unwrap().mend().unwrap());
         let healed = InPlace::lock(&path).unwrap();
         assert_eq!(healed.header().condition(), Condition::Sound);
-        assert_eq!(healed.header().wrapped(), NEW);
+        assert_eq!(*healed.header().wrapped(), new());
     }
 }

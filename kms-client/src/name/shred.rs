@@ -93,6 +93,24 @@ impl ShredUse {
         Self::new(SecretKind::Period, "", "")
     }
 
+    /// The secret that `ShredService` answered, for data keys that must take the same secrets as others did.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupted`](crate::ErrorKind::Corrupted) when its kind is unknown.
+    pub fn from_scope(scope: &v1::ShredSecretScope) -> Result<Self, Error> {
+        let kind = match scope.kind() {
+            v1::SecretKind::Subject => SecretKind::Subject,
+            v1::SecretKind::Account => SecretKind::Account,
+            v1::SecretKind::Period => SecretKind::Period,
+            v1::SecretKind::Unspecified => {
+                return Err(Error::corrupted("a shred secret of an unknown kind"));
+            }
+        };
+        let mut secret = Self::new(kind, &scope.account, &scope.name);
+        secret.class = scope.retention_class.as_str().into();
+        Ok(secret)
+    }
+
     /// The account that a subject belongs to: subjects of the same name in two accounts are two.
     ///
     /// # Errors
@@ -225,6 +243,18 @@ mod tests {
         assert!(made.proto().create_if_absent);
         assert_eq!(made.proto().succeeds_id.as_ref(), [7; 16]);
         assert_eq!(made.only_if_present(), plain);
+    }
+
+    #[test]
+    fn a_scope_leads_back_to_its_secret() {
+        let month = v1::ShredSecretScope {
+            kind: v1::SecretKind::Period.into(),
+            name: "2026-11".into(),
+            retention_class: "communication".into(),
+            ..Default::default()
+        };
+        assert_eq!(ShredUse::from_scope(&month).unwrap().scope(), month);
+        assert!(ShredUse::from_scope(&v1::ShredSecretScope::default()).is_err());
     }
 
     #[test]

@@ -118,9 +118,9 @@ impl CountedCalls {
         let mut next = clock.monotonic() + WINDOW;
         loop {
             clock.wait_until(next).await;
-            self.flush(log, &encode).await;
             // after a long pause the next window is a whole one again
             next = clock.monotonic() + WINDOW;
+            self.flush(log, &encode).await;
         }
     }
 }

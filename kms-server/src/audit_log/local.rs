@@ -68,13 +68,19 @@ impl LocalAudit {
             lane: self.lane,
             slot,
         };
-        if !self.log.shared.queue.offer(Job { submission, reply }) {
+        if !self.log.shared.queue.push(Job { submission, reply }) {
             lock(&self.slots).settle(slot, Err(AuditUnavailable));
         }
         Appending {
             slots: Arc::clone(&self.slots),
             slot: Some(slot),
         }
+    }
+
+    /// Slots ever needed at once.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        lock(&self.slots).slots.len()
     }
 
     /// The log behind it.

@@ -48,14 +48,8 @@ impl Queue {
         Self::default()
     }
 
-    /// Hands the job in. After [`Self::close`] its reply is dropped, which says unavailable; a lane's job
-    /// comes back.
-    pub(super) fn push(&self, job: Job) {
-        self.offer(job);
-    }
-
-    /// As [`Self::push`]; `false` when the log is closed.
-    pub(super) fn offer(&self, job: Job) -> bool {
+    /// Hands the job in; `false` when the log is closed, and its reply is dropped.
+    pub(super) fn push(&self, job: Job) -> bool {
         let mut waiting = lock(&self.waiting);
         if waiting.closed {
             return false;
@@ -86,6 +80,12 @@ impl Queue {
         waiting.idle = false;
         std::mem::swap(&mut waiting.jobs, taken);
         true
+    }
+
+    /// Jobs that the committer has not taken yet.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.waiting).jobs.len()
     }
 
     /// Nothing more is taken in; what waits is still handed out.

@@ -8,13 +8,13 @@ use prost_types::{FileDescriptorSet, field_descriptor_proto as field};
 use std::collections::HashMap;
 
 /// Most items of a batch.
-pub const ITEMS_MAX: usize = 1_000;
+const ITEMS_MAX: usize = 1_000;
 /// Most entries of any other repeated field or map; the parsers hold the stricter limits.
 const REPEATED_MAX: usize = 64;
 
 /// The fields of every message that hold messages, by full name of the message.
 #[derive(Debug)]
-pub struct Bounds(HashMap<String, HashMap<u32, Field>>);
+pub(super) struct Bounds(HashMap<String, HashMap<u32, Field>>);
 
 #[derive(Debug)]
 struct Field {
@@ -25,7 +25,7 @@ struct Field {
 
 /// A field stands more often than it may, or the bytes are no protobuf.
 #[derive(Debug, PartialEq, Eq)]
-pub enum OutOfBounds {
+pub(super) enum OutOfBounds {
     /// The field and how often it may stand.
     Field(String),
     /// Not the wire format.
@@ -37,7 +37,7 @@ impl Bounds {
     ///
     /// # Errors
     /// When that set does not decode: a broken build.
-    pub fn new() -> Result<Self, prost::DecodeError> {
+    pub(super) fn new() -> Result<Self, prost::DecodeError> {
         let set = FileDescriptorSet::decode(DESCRIPTORS)?;
         let mut messages = HashMap::new();
         for file in &set.file {
@@ -53,7 +53,7 @@ impl Bounds {
     ///
     /// # Errors
     /// [`OutOfBounds`].
-    pub fn check(&self, message: &str, bytes: &[u8]) -> Result<(), OutOfBounds> {
+    pub(super) fn check(&self, message: &str, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let Some(fields) = self.0.get(message) else {
             return Ok(());
         };

@@ -10,7 +10,7 @@ use super::parse;
 use kms_core::engine::{Refusal, ScopeRequest, SecretUse, resolve_scope};
 use kms_core::format::wrapped::Header;
 use kms_core::key::record::DatasetPolicy;
-use kms_core::name::KeyContext;
+use kms_core::name::{KeyContext, ShredScope};
 use kms_proto::v1;
 use std::collections::BTreeMap;
 
@@ -29,12 +29,17 @@ fn key_context(map: &BTreeMap<String, String>) -> Result<KeyContext, Refusal> {
     parse::context(map, "key_context")
 }
 
-/// The shred secrets of a wrap. Most four: more cannot stand in a blob.
+/// The shred secrets of a wrap, at most four: more cannot stand in a blob. Without a dataset there are no
+/// defaults to fill in, and the call is denied anyway.
 fn secret_uses(
     at: &At<'_>,
-    policy: &DatasetPolicy,
+    target: Target<'_>,
     uses: &[v1::ShredSecretUse],
 ) -> Result<Vec<SecretUse>, Refusal> {
+    let Some(dataset) = target.0 else {
+        return Ok(Vec::new());
+    };
+    let policy = &dataset.record.policy;
     if uses.len() > kms_core::format::wrapped::SECRETS_MAX {
         return Err(Refusal::field("shred_secrets", "at most 4"));
     }
@@ -42,6 +47,12 @@ fn secret_uses(
         secret_use(at, policy, used).map_err(|r| r.within(&format!("shred_secrets[{index}]")))
     });
     parsed.collect()
+}
+
+/// The scopes of these uses, for the decision.
+fn scopes(uses: &Result<Vec<SecretUse>, Refusal>) -> Vec<ShredScope> {
+    let uses = uses.as_ref().map(Vec::as_slice).unwrap_or_default();
+    uses.iter().map(|used| used.scope.clone()).collect()
 }
 
 fn secret_use(

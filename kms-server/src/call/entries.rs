@@ -204,9 +204,7 @@ impl Service {
         match &entry.body {
             Body::Head(head) => {
                 answer.outcome = outcome_text(head.outcome);
-                if let Some((details, _)) = head.details {
-                    answer.count = details.into();
-                }
+                answer.count = head.items;
             }
             Body::Counted(counted) => {
                 answer.count = u32::try_from(counted.count).unwrap_or(u32::MAX);

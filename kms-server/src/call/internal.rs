@@ -4,11 +4,12 @@
 use super::Service;
 use super::lane::Lane;
 use super::operation::Refused;
-use super::ticket::Ticket;
+use super::ticket::{Decided, Ticket};
 use crate::audit_log::counted::Row;
 use crate::audit_log::{AuditLog, Space, Submission};
 use crate::live::gate::Gate;
 use crate::live::publisher::Luggage;
+use crate::live::state::Held;
 use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
 use crate::system::clock::Clock;
@@ -55,7 +56,7 @@ impl Service {
         self.change(lane, &mut ticket, &live, step).await
     }
 
-    /// Decides, commits and logs until it went through; `step` gives a decision and the generation that it
+    /// Decides, commits and logs until it went through; `step` gives a decision and the snapshot that it
     /// was made on, and is asked again after a conflict.
     ///
     /// # Errors
@@ -65,12 +66,12 @@ impl Service {
         lane: &Lane,
         ticket: &mut Ticket<'_>,
         live: &Live,
-        step: impl AsyncFn(&Ticket<'_>) -> Result<(Decision<R>, u64), Refused>,
+        step: impl AsyncFn(&Ticket<'_>) -> Result<(Decision<R>, Arc<Held>), Refused>,
     ) -> Result<R, Refusal> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let (decision, generation) = match step(ticket).await {
+            let (decision, held) = match step(ticket).await {
                 Ok(step) => step,
                 Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
             };
@@ -82,27 +83,44 @@ impl Service {
             let leaves = self
                 .scribe
                 .leaves(&ticket.author(), &decision.facts, &keys)?;
-            ticket.logged();
-            let committed = live.submit(Submitted {
-                id: ticket.id,
-                writes: change.writes,
+            self.scribe.introduce(
+                lane,
+                &ticket.author(),
+                &decision.facts,
+                Some(&held.snapshot),
+                &keys,
+            );
+            let change = Decided {
+                change,
                 leaves,
-                generation,
-                restricts: change.restricts,
-                luggage: Luggage {
-                    usage: Vec::new(),
-                    space: ticket.author().space(),
-                },
-            });
-            match committed.await {
+                usage: Vec::new(),
+                generation: held.generation(),
+            };
+            match ticket.hand_in(live, change, held).await {
                 Ok(_) => return Ok(decision.reply),
-                Err(ChangeError::Conflict) if attempt < super::ATTEMPTS => {
-                    ticket.not_logged();
-                    live.settled().await;
-                }
+                Err(ChangeError::Conflict) if attempt < super::ATTEMPTS => live.settled().await,
                 Err(error) => return Err(self.not_committed(lane, ticket, live, error).await),
             }
         }
+    }
+
+    /// Writes what needs no entry: marks, counts, forgotten request ids. Not asked again after a conflict.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn housekeep(&self, live: &Live, change: Change) -> Result<(), ChangeError> {
+        let committed = live.submit(Submitted {
+            id: self.scribe.next_id(),
+            writes: change.writes,
+            leaves: Vec::new(),
+            generation: live.state.generation(),
+            restricts: false,
+            luggage: Luggage {
+                usage: Vec::new(),
+                space: Space::Operator,
+            },
+        });
+        committed.await.map(drop)
     }
 
     async fn internal_step<A: ActionKind, R>(
@@ -112,7 +130,7 @@ impl Service {
         dataset: Option<KeyId>,
         scopes: &[ShredScope],
         decide: &impl Decider<A, R>,
-    ) -> Result<(Decision<R>, u64), Refused> {
+    ) -> Result<(Decision<R>, Arc<Held>), Refused> {
         let about = |refusal: Refusal| Refused::about(dataset, refusal);
         let held = live.state.hold();
         let found = dataset.and_then(|id| held.snapshot.by_id(id));
@@ -139,7 +157,8 @@ impl Service {
             salts: &*self.entropy,
         };
         let decision = decide(&view, &moment, &authorised).map_err(about)?;
-        Ok((decision, held.generation()))
+        drop(gathered);
+        Ok((decision, held))
     }
 
     fn internal_ticket<'a, A: ActionKind>(

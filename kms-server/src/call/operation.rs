@@ -94,7 +94,7 @@ pub(super) struct Refused {
     /// Why.
     pub refusal: Refusal,
     /// Of the entry; its outcome is set from the refusal.
-    pub detail: Detail,
+    pub detail: Box<Detail>,
 }
 
 impl From<Refusal> for Refused {
@@ -114,7 +114,10 @@ impl Refused {
     pub(super) fn about(dataset: Option<KeyId>, refusal: Refusal) -> Self {
         let mut detail = Detail::new(Outcome::Refused(refusal.reason));
         detail.dataset = dataset;
-        Self { refusal, detail }
+        Self {
+            refusal,
+            detail: Box::new(detail),
+        }
     }
 }
 

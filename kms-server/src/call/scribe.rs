@@ -20,7 +20,7 @@ use kms_core::name::{CallId, KeyId, PrincipalName};
 use kms_core::policy::{Authentication, Principal};
 use kms_core::reason::Reason;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use super::lane::Lane;
 
@@ -37,6 +37,8 @@ pub(super) struct Scribe {
     intake: [u8; 32],
     /// Revision of the policy that decides.
     policy_revision: u64,
+    /// Number of the month in which the daemon's own principal was introduced last.
+    introduced: AtomicU16,
     pub(super) names: Names,
 }
 
@@ -103,6 +105,7 @@ impl Scribe {
             entropy,
             intake,
             policy_revision,
+            introduced: AtomicU16::new(0),
             names: Names::new(),
         }
     }
@@ -197,6 +200,7 @@ impl Scribe {
                 append(lane, author.space(), leaf);
             }
         }
+        self.introduce_self(lane, author, month, keys);
         let Some(snapshot) = snapshot else {
             return;
         };
@@ -210,6 +214,33 @@ impl Scribe {
                 append(lane, author.space(), Ok(leaf));
             }
         }
+    }
+
+    /// The daemon's own principal, whose jobs come over no connection.
+    fn introduce_self(&self, lane: &Lane, author: &Author<'_>, month: Month, keys: &Keys<'_>) {
+        let (None, Some(principal), Some(live)) = (author.connection, author.principal, keys.live)
+        else {
+            return;
+        };
+        if self.introduced.swap(month.number(), Ordering::Relaxed) == month.number() {
+            return;
+        }
+        let introduction = CallerIntroduction {
+            principal: self.principal_id(author, Some(live)),
+            name: &principal.name,
+            person: false,
+            connection: 0,
+            personal: &[],
+        };
+        let leaf = encode_caller_introduction(
+            &introduction,
+            self.next_id(),
+            author.at,
+            keys.leaf(),
+            Some(&live.keys.directory),
+            &*self.entropy,
+        );
+        append(lane, author.space(), leaf);
     }
 
     fn caller(

@@ -7,14 +7,17 @@ use super::scribe::Author;
 use super::{Service, scribe};
 use crate::audit_log::{Submission, UsageMark};
 use crate::identity::Connection;
-use crate::live::Live;
+use crate::live::publisher::Luggage;
+use crate::live::state::Held;
+use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
 use kms_core::audit::leaf::Coordinates;
 use kms_core::audit::{Detail, Facts, Outcome};
-use kms_core::engine::Refusal;
+use kms_core::engine::{Change, Refusal};
 use kms_core::name::CallId;
 use kms_core::policy::{Action, Principal};
 use kms_core::reason::Reason;
+use std::sync::Arc;
 
 /// See the module.
 pub(super) struct Ticket<'a> {
@@ -47,16 +50,6 @@ impl Ticket<'_> {
         }
     }
 
-    /// The entry goes with a change that was handed in.
-    pub(super) const fn logged(&mut self) {
-        self.is_logged = true;
-    }
-
-    /// The change did not happen.
-    pub(super) const fn not_logged(&mut self) {
-        self.is_logged = false;
-    }
-
     /// Appends the call's leaves; ready when they are durable.
     ///
     /// # Errors
@@ -77,6 +70,48 @@ impl Ticket<'_> {
             .await
             .map(drop)
             .map_err(|_| Reason::AuditUnavailable.into())
+    }
+}
+
+/// A change that is ready to be committed.
+pub(super) struct Decided {
+    pub change: Change,
+    /// The call's entries.
+    pub leaves: Vec<Vec<u8>>,
+    pub usage: Vec<UsageMark>,
+    /// Of the snapshot that it was decided on.
+    pub generation: u64,
+}
+
+impl Ticket<'_> {
+    /// Hands a change in and waits until it is committed, logged and visible. Gives back the snapshot that
+    /// must be held until the answer is made; a restriction lets go of it first, it would wait for itself.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; after anything but `Unknown` the call still needs an entry.
+    pub(super) async fn hand_in(
+        &mut self,
+        live: &Live,
+        decided: Decided,
+        held: Arc<Held>,
+    ) -> Result<Option<Arc<Held>>, ChangeError> {
+        let restricts = decided.change.restricts;
+        let held = (!restricts).then_some(held);
+        let committed = live.submit(Submitted {
+            id: self.id,
+            writes: decided.change.writes,
+            leaves: decided.leaves,
+            generation: decided.generation,
+            restricts,
+            luggage: Luggage {
+                usage: decided.usage,
+                space: self.author().space(),
+            },
+        });
+        self.is_logged = true;
+        let end = committed.await;
+        self.is_logged = matches!(end, Ok(_) | Err(ChangeError::Unknown));
+        end.map(|_| held)
     }
 }
 
@@ -109,7 +144,7 @@ impl Service {
         live: Option<&Live>,
         refused: Refused,
     ) -> Refusal {
-        let facts = Facts::single(ticket.action, refused.detail);
+        let facts = Facts::single(ticket.action, *refused.detail);
         match self.log(lane, ticket, live, &facts).await {
             Ok(()) => refused.refusal,
             Err(refusal) => refusal,
@@ -154,7 +189,6 @@ impl Service {
             ChangeError::Full | ChangeError::Unavailable => Reason::StoreUnavailable,
             ChangeError::Unknown => return Reason::OutcomeUnknown.into(),
         };
-        ticket.not_logged();
         self.refuse(lane, ticket, Some(live), reason.into()).await
     }
 }

@@ -85,7 +85,6 @@ impl Service {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one line for each RPC")]
     async fn dispatch(
         &self,
         lane: &Lane,
@@ -177,7 +176,7 @@ impl Road for Service {
         detail.note = early.note.into();
         let refused = Refused {
             refusal: early.reason.into(),
-            detail,
+            detail: Box::new(detail),
         };
         let live = self.gate.live();
         // the caller is told the transport's reason whatever becomes of the entry: nothing is handed out

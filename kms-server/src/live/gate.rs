@@ -1,7 +1,7 @@
 //! Sealed or not: holds the unsealed service, makes it from a passphrase, forgets it. One unsealing at a time.
 
+use super::Live;
 use super::opening::{OpenError, Parts, open};
-use super::{Live, opening};
 use crate::audit_log::AuditLog;
 use crate::seal::attempts::Attempts;
 use crate::seal::passphrase::Passphrase;
@@ -118,8 +118,7 @@ impl Gate {
             cache_bytes: self.parts.cache_bytes,
         };
         let opened = self.parts.home.spawn(open(parts)).await;
-        let opened =
-            opened.map_err(|error| opening::OpenError::Audit(std::io::Error::other(error)))?;
+        let opened = opened.map_err(|error| OpenError::Audit(std::io::Error::other(error)))?;
         self.live.store(Some(opened?));
         self.sealed.send_replace(false);
         Ok(())

@@ -225,3 +225,6 @@ fn split_outbox(stored: Vec<Stored>) -> (Vec<OutboxRecord>, Vec<Stored>) {
     }
     (outbox, rest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,3 +131,6 @@ impl Scrub {
         self.todo.pop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -288,3 +288,76 @@ fn io_error(error: io::Error) -> StoreError {
         kind => StoreError::Io(kind),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::scene::{clock, sled};
+
+    fn value(store: &SledStore) -> Option<Vec<u8>> {
+        store.get(&StoreKey::root()).unwrap().map(|i| i.value)
+    }
+
+    fn put(store: &SledStore, value: &[u8]) {
+        let transaction = Transaction {
+            puts: vec![(StoreKey::root(), value.to_vec())],
+            ..Transaction::default()
+        };
+        store.transact(transaction).unwrap();
+    }
+
+    #[test]
+    fn a_half_written_snapshot_does_not_stop_the_open() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&sled(dir.path()), b"kept");
+        let half = dir.path().join("snap.0000000000000042.generating");
+        fs::write(&half, b"half").unwrap();
+        let store = sled(dir.path());
+        assert_eq!(value(&store), Some(b"kept".to_vec()));
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn a_second_open_is_refused_while_the_first_lasts() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = sled(dir.path());
+        let second = SledStore::open(dir.path(), clock());
+        assert_eq!(second.err(), Some(StoreError::Locked));
+        drop(first);
+        SledStore::open(dir.path(), clock()).unwrap();
+    }
+
+    #[test]
+    fn a_file_cut_short_is_a_clean_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = sled(dir.path());
+        for i in 0..40_u8 {
+            let key = StoreKey {
+                tree: 1,
+                key: [i].into(),
+            };
+            let transaction = Transaction {
+                puts: vec![(key, vec![i; 60_000])],
+                ..Transaction::default()
+            };
+            store.transact(transaction).unwrap();
+        }
+        drop(store);
+        let db = File::options().write(true).open(dir.path().join("db"));
+        let db = db.unwrap();
+        db.set_len(db.metadata().unwrap().len() / 2).unwrap();
+        let opened = SledStore::open(dir.path(), clock());
+        assert_eq!(opened.err(), Some(StoreError::Corrupted));
+    }
+
+    #[test]
+    fn errors_of_the_device_are_told_apart() {
+        let kind = |kind| io_error(io::Error::from(kind));
+        assert_eq!(kind(io::ErrorKind::StorageFull), StoreError::Full);
+        assert_eq!(kind(io::ErrorKind::UnexpectedEof), StoreError::Corrupted);
+        let denied = io::ErrorKind::PermissionDenied;
+        assert_eq!(kind(denied), StoreError::Io(denied));
+        let panicked = calm(|| -> ::sled::Result<()> { panic!("as sled does on damaged files") });
+        assert_eq!(panicked, Err(StoreError::Corrupted));
+    }
+}

@@ -100,6 +100,7 @@ fn named_tests(controls: &str) -> Vec<(String, String)> {
         .skip(1)
         .step_by(2)
         .filter_map(|code| code.split_once(".rs::"))
+        .filter(|(_, function)| *function != "FUNCTION")
         .map(|(path, function)| (format!("{path}.rs"), function.to_owned()))
         .collect()
 }
@@ -120,7 +121,8 @@ fn controls_name_tests_that_exist() {
             breaches.push(format!("R{number} has no row"));
         }
     }
-    for row in controls.lines().filter(|line| line.starts_with("| R")) {
+    let rows = controls.lines().filter(|line| line.starts_with("| R"));
+    for row in rows.filter(|line| line[3..].starts_with(|c: char| c.is_ascii_digit())) {
         let proof = row.trim_end_matches('|').rsplit('|').next().unwrap_or("");
         let says = proof.contains(".rs::")
             || proof.contains("not built yet")

@@ -147,7 +147,7 @@ fn modules_use_only_what_stands_to_their_left() {
                 .position(|floor| floor.iter().any(|m| m == module))
         };
         let neighbours = floors.neighbours.get(name);
-        for source in &sources {
+        for source in sources {
             let Some((module, depth)) = module_of(&source.path, home) else {
                 continue;
             };

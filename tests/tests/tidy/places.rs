@@ -20,7 +20,7 @@ fn each_thing_has_its_place() {
     let sources = rust();
     let mut breaches = Vec::new();
     for (name, allowed) in listing(PLACES) {
-        for source in &sources {
+        for source in sources {
             if allowed.iter().any(|entry| covers(entry, &source.path)) {
                 continue;
             }
@@ -55,7 +55,7 @@ fn only_listed_files_expose_secrets() {
     let listed = plain(EXPOSE);
     let mut breaches = Vec::new();
     let sources = rust();
-    for source in &sources {
+    for source in sources {
         let loud = source.lines().find(|(_, line)| is_loud(line));
         let known = listed.contains(&source.path);
         match (loud, known) {

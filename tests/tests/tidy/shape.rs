@@ -58,8 +58,8 @@ fn modules_are_named_after_the_domain() {
 fn modules_say_what_they_are_for() {
     let mut breaches = Vec::new();
     for source in rust() {
-        if !source.text.starts_with("//! ") {
-            breaches.push(source.path);
+        if !(source.text.starts_with("//! ") || source.path.ends_with("/tests.rs")) {
+            breaches.push(source.path.clone());
         }
     }
     none("a file begins with what it is for", &breaches);

@@ -2,6 +2,7 @@
 //! code without its tests.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The checkout.
 pub(crate) fn root() -> &'static Path {
@@ -78,12 +79,15 @@ pub(crate) fn files(endings: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// Every Rust file.
-pub(crate) fn rust() -> Vec<Source> {
-    files(&[".rs"])
-        .into_iter()
-        .map(|(path, text)| Source::new(path, text))
-        .collect()
+/// Every Rust file, read once.
+pub(crate) fn rust() -> &'static [Source] {
+    static ALL: OnceLock<Vec<Source>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        files(&[".rs"])
+            .into_iter()
+            .map(|(path, text)| Source::new(path, text))
+            .collect()
+    })
 }
 
 /// One file of the root or of docs/.
@@ -174,14 +178,21 @@ pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Where `name` stands in `line` as a whole: not within a longer name or after `::`.
+/// Whether `line` says `name` as a whole: not within a longer name, nor after another's `::`.
 pub(crate) fn says(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
-        let before = line[..at].chars().next_back().unwrap_or(' ');
+        // A path from the root, `::name`, is still the name.
+        let before = line[..at].strip_suffix("::").map_or(&line[..at], |path| {
+            if path.ends_with(|c| is_word(c) || c == '>') {
+                &line[..at]
+            } else {
+                path
+            }
+        });
+        let before = before.chars().next_back().unwrap_or(' ');
         let last = name.chars().next_back().unwrap_or(' ');
         let after = line[at + name.len()..].chars().next().unwrap_or(' ');
-        let starts = !is_word(before) && (before != ':' || !name.starts_with(is_word));
-        starts && !(is_word(last) && is_word(after))
+        !is_word(before) && before != ':' && !(is_word(last) && is_word(after))
     })
 }
 
@@ -200,5 +211,7 @@ fn a_name_is_found_only_as_a_whole() {
     assert!(!says("String::new()", "ring::"));
     assert!(!says("rustls::crypto::ring::default_provider()", "ring::"));
     assert!(says("x.authorise(y)", "authorise("));
+    assert!(says("db: ::sled::Db,", "sled::"));
+    assert!(!says("super::sled::SledStore", "sled::"));
     assert!(!says("sledge", "sled"));
 }

@@ -29,4 +29,6 @@ pub const LEAF_MAX: usize = 32 * 1024;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

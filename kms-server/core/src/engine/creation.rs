@@ -63,6 +63,21 @@ pub(super) fn judge<'v>(
     }
 }
 
+/// Notes those of `scopes` that were gathered and found absent.
+pub(super) fn complete<'a>(
+    view: &View<'_>,
+    scopes: impl IntoIterator<Item = &'a ShredScope>,
+) -> Creations<'a> {
+    let mut creations = Creations::default();
+    for scope in scopes {
+        if matches!(view.by_scope.get(scope), Some(None)) {
+            let (succeeds, name) = (None, Expect::Absent);
+            creations.add(scope, Fresh { succeeds, name });
+        }
+    }
+    creations
+}
+
 /// A shred secret that takes part in one wrap.
 #[derive(Clone, Copy)]
 pub(super) enum Part<'v> {
@@ -195,6 +210,11 @@ impl<'a> Creations<'a> {
     pub(super) fn made(&self, number: usize) -> Result<(SecretId, Option<SecretId>), Reason> {
         let creation = self.list.get(number).ok_or(Reason::Internal)?;
         Ok((creation.id, creation.fresh.succeeds))
+    }
+
+    /// The ids of all.
+    pub(super) fn ids(&self) -> Vec<SecretId> {
+        self.list.iter().map(|creation| creation.id).collect()
     }
 
     /// Two writes for each: the secret, and the name that leads to it.

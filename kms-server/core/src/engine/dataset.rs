@@ -1,10 +1,12 @@
 //! Makes datasets and changes their policy. Never touches existing versions.
 
+use super::creation::complete;
 use super::idempotency::{prior, remember, repeated};
 use super::limits::{LASTING_KEYS_MAX, REQUIRED_SECRETS_MAX, RETENTION_CLASSES_MAX};
 use super::material::{ID, KEY, Material};
 use super::rotate::new_version;
 use super::snapshot::Dataset;
+use super::upkeep::policy_scopes;
 use super::view::{Change, Changed, Decision, Idempotency, Moment, View};
 use super::wrapping::usable;
 use super::{Refusal, index};
@@ -14,7 +16,7 @@ use crate::key::record::{
     DatasetPolicy, DatasetRecord, Expect, Record, RecordKey, Revision, Write,
 };
 use crate::key::rotation;
-use crate::name::{DatasetName, KeyId, RetentionClass, SecretKind, VersionNumber};
+use crate::name::{DatasetName, KeyId, RetentionClass, SecretId, SecretKind, VersionNumber};
 use crate::policy::{Action, Authorised, act};
 use crate::reason::Reason;
 use std::time::Duration;
@@ -47,7 +49,8 @@ pub struct DatasetUpdate {
     pub deletion_protection: Option<bool>,
 }
 
-/// Makes a dataset with version 1 ACTIVE.
+/// Makes a dataset with version 1 ACTIVE, and the period secrets that its policy demands and that
+/// were gathered ([`super::upkeep::policy_scopes`]): the first call needs one at once.
 ///
 /// # Errors
 /// ALREADY_EXISTS (a conflict on the name's record means that too, on the next view), INVALID_ARGUMENT,
@@ -66,7 +69,10 @@ pub fn create_dataset(
     if view.snapshot.by_name(&new.name).is_some() {
         return Err(Reason::AlreadyExists.into());
     }
-    let mut material = Material::draw(moment.keys, ID + KEY).map_err(Reason::from)?;
+    let periods = policy_scopes(&new.policy, moment.now);
+    let mut creations = complete(view, &periods);
+    let len = ID + KEY + creations.material_len();
+    let mut material = Material::draw(moment.keys, len).map_err(Reason::from)?;
     let key_id = KeyId(*material.take()?);
     let number = VersionNumber::FIRST;
     let record = DatasetRecord {
@@ -97,11 +103,16 @@ pub fn create_dataset(
         marked: Vec::new(),
         repeated: false,
     };
+    creations.fill(&mut material)?;
+    let made = creations.ids();
+    writes.extend(creations.into_writes(view.index, moment.now));
     writes.extend(remember(idempotency, Some(&changed), moment.now));
-    Ok(decided(Action::CreateDataset, changed, "", writes))
+    let decision = decided(Action::CreateDataset, changed, "", writes);
+    Ok(with_secrets(decision, made))
 }
 
-/// Changes what the update names. Turning deletion protection off needs `lift`.
+/// Changes what the update names. Turning deletion protection off needs `lift`. Period secrets as in
+/// [`create_dataset`], where the policy demands them newly.
 ///
 /// # Errors
 /// ETAG_MISMATCH, DENIED (protection would be lifted without that proof), INVALID_ARGUMENT, QUARANTINED.
@@ -198,27 +209,14 @@ fn updated(
     update: &DatasetUpdate,
     moment: &Moment<'_>,
 ) -> Result<DatasetRecord, Refusal> {
-    let DatasetUpdate {
-        etag: _,
-        rotation_period,
-        required_secrets,
-        retention_classes,
-        lasting_context_keys,
-        deletion_protection,
-    } = update;
-    let mut record = old.clone();
-    let policy = &mut record.policy;
-    let mut named = deletion_protection.is_some();
-    named |= set(&mut policy.rotation_period, rotation_period.as_ref());
-    named |= set(&mut policy.required_secrets, required_secrets.as_ref());
-    named |= set(&mut policy.retention_classes, retention_classes.as_ref());
-    let keys = lasting_context_keys.as_ref();
-    named |= set(&mut policy.lasting_context_keys, keys);
-    if !named {
+    if update.is_empty() {
         return Err(Refusal::field("update_mask", "at least one field"));
     }
+    let mut record = old.clone();
+    record.policy = update.applied(&old.policy);
     check_policy(&record.policy).map_err(|refusal| refusal.within("dataset"))?;
-    record.deletion_protection = deletion_protection.unwrap_or(old.deletion_protection);
+    let protection = update.deletion_protection;
+    record.deletion_protection = protection.unwrap_or(old.deletion_protection);
     let (before, after) = (old.policy.rotation_period, record.policy.rotation_period);
     if before != after {
         let next = old.next_rotation_at;
@@ -228,11 +226,32 @@ fn updated(
     Ok(record)
 }
 
-fn set<T: Clone>(field: &mut T, value: Option<&T>) -> bool {
-    if let Some(value) = value {
-        field.clone_from(value);
+impl DatasetUpdate {
+    /// The policy after the update.
+    #[must_use]
+    pub fn applied(&self, policy: &DatasetPolicy) -> DatasetPolicy {
+        DatasetPolicy {
+            rotation_period: self.rotation_period.unwrap_or(policy.rotation_period),
+            required_secrets: or(self.required_secrets.as_ref(), &policy.required_secrets),
+            retention_classes: or(self.retention_classes.as_ref(), &policy.retention_classes),
+            lasting_context_keys: or(
+                self.lasting_context_keys.as_ref(),
+                &policy.lasting_context_keys,
+            ),
+        }
     }
-    value.is_some()
+
+    const fn is_empty(&self) -> bool {
+        self.rotation_period.is_none()
+            && self.required_secrets.is_none()
+            && self.retention_classes.is_none()
+            && self.lasting_context_keys.is_none()
+            && self.deletion_protection.is_none()
+    }
+}
+
+fn or<T: Clone>(new: Option<&T>, old: &T) -> T {
+    new.unwrap_or(old).clone()
 }
 
 /// Which fields differ, for the log: names only.
@@ -292,6 +311,13 @@ pub(super) fn decided(
             restricts: false,
         }),
     }
+}
+
+fn with_secrets(mut decision: Decision<Changed>, made: Vec<SecretId>) -> Decision<Changed> {
+    for detail in &mut decision.facts.details {
+        detail.secrets.clone_from(&made);
+    }
+    decision
 }
 
 /// The answer to a repeated request id.

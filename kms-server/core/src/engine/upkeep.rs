@@ -7,16 +7,15 @@ use super::material::Material;
 use super::view::{Change, Decision, Moment, View};
 use super::{Refusal, Snapshot};
 use crate::audit::{Detail, Facts, Outcome};
-use crate::key::clock_watch::{CONFIRM_MAX, Doubt};
+use crate::key::clock_watch::Doubt;
 use crate::key::record::{
-    Expect, Record, RecordKey, RequestRecord, Revision, TimeMark, UsageRecord, Write,
+    DatasetPolicy, Expect, Record, RecordKey, RequestRecord, Revision, TimeMark, UsageRecord, Write,
 };
 use crate::name::{
     AccountName, KeyId, RetentionClass, SecretId, SecretKind, ShredScope, VersionNumber,
 };
 use crate::policy::{Action, Authorised, act};
 use crate::reason::Reason;
-use crate::secret::AuditMonthKey;
 use crate::time::{DAY, Timestamp};
 use std::collections::BTreeSet;
 
@@ -49,54 +48,29 @@ pub fn pause_timers(
     }
 }
 
-/// Takes an operator's word that the clock is right: irreversible timers run again, from the daemon's now.
-/// The road begins a new [`crate::key::clock_watch::ClockWatch`] once this is published.
-///
-/// # Errors
-/// INVALID_ARGUMENT when `stated` is not within 5 minutes of the daemon's clock.
-pub fn confirm_clock(
-    moment: &Moment<'_>,
-    _authorised: &Authorised<act::ConfirmClock>,
-    stated: Timestamp,
-) -> Result<Decision<TimeMark>, Refusal> {
-    let apart = stated.since(moment.now).max(moment.now.since(stated));
-    if apart > CONFIRM_MAX {
-        return Err(Refusal::field(
-            "now",
-            "within 5 minutes of the daemon's clock",
-        ));
-    }
-    let mark = TimeMark {
-        high_water: moment.now,
-        paused: false,
-    };
-    Ok(Decision {
-        reply: mark,
-        facts: Facts::single(Action::ConfirmClock, Detail::new(Outcome::Ok)),
-        change: Some(mark_change(mark)),
-    })
-}
-
-/// Scopes of the period secrets that should stand at `now`: of this month, and near its end of the next, for
-/// every class of every dataset that demands a period.
+/// Scopes of the period secrets that should stand at `now` for every dataset; see [`policy_scopes`].
 #[must_use]
 pub fn period_scopes(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<ShredScope> {
-    let mut classes: BTreeSet<&RetentionClass> = BTreeSet::new();
-    for dataset in snapshot.after(None) {
-        let policy = &dataset.record.policy;
-        if policy.required_secrets.contains(&SecretKind::Period) {
-            classes.extend(&policy.retention_classes);
-        }
+    let datasets = snapshot.after(None);
+    datasets
+        .flat_map(|dataset| policy_scopes(&dataset.record.policy, now))
+        .collect()
+}
+
+/// Scopes of the period secrets that should stand at `now` for one policy: of this month, and near its end of
+/// the next, for each of its classes, if it demands a period.
+#[must_use]
+pub fn policy_scopes(policy: &DatasetPolicy, now: Timestamp) -> BTreeSet<ShredScope> {
+    if !policy.required_secrets.contains(&SecretKind::Period) {
+        return BTreeSet::new();
     }
     let months = months_ahead(now);
     let scope = |class: &RetentionClass, month: &str| {
         let nobody = AccountName::parse("").ok()?;
         ShredScope::new(SecretKind::Period, nobody, month, class.clone()).ok()
     };
-    classes
-        .into_iter()
-        .flat_map(|class| months.iter().filter_map(move |month| scope(class, month)))
-        .collect()
+    let of_class = |class| months.iter().filter_map(move |month| scope(class, month));
+    policy.retention_classes.iter().flat_map(of_class).collect()
 }
 
 /// This month, and the next when it is near: `YYYY-MM`.
@@ -118,10 +92,11 @@ pub fn create_period_secrets(
     scopes: &BTreeSet<ShredScope>,
 ) -> Result<Decision<Vec<SecretId>>, Refusal> {
     let mut creations = Creations::default();
-    let mut numbers = Vec::new();
     for scope in scopes {
         match judge(view, scope, true, None) {
-            Ok(Judged::Create(fresh)) => numbers.push(creations.add(scope, fresh)),
+            Ok(Judged::Create(fresh)) => {
+                creations.add(scope, fresh);
+            }
             Ok(Judged::Use(_)) => {}
             Err(refusal) if refusal.reason == Reason::SubjectErased => {}
             Err(refusal) => return Err(refusal),
@@ -130,10 +105,7 @@ pub fn create_period_secrets(
     let mut material =
         Material::draw(moment.keys, creations.material_len()).map_err(Reason::from)?;
     creations.fill(&mut material)?;
-    let made = numbers
-        .into_iter()
-        .map(|number| creations.made(number).map(|(id, _)| id))
-        .collect::<Result<Vec<_>, _>>()?;
+    let made = creations.ids();
     let mut detail = Detail::new(Outcome::Ok);
     detail.secrets.clone_from(&made);
     let writes = creations.into_writes(view.index, moment.now);
@@ -142,32 +114,6 @@ pub fn create_period_secrets(
         facts: Facts::single(Action::CreatePeriodSecret, detail),
         change: (!writes.is_empty()).then_some(Change {
             writes,
-            restricts: false,
-        }),
-    })
-}
-
-/// Makes the audit key of a month (`YYYY-MM`) that has none; a conflict means that it has one by now.
-///
-/// # Errors
-/// INTERNAL without randomness.
-pub fn create_audit_key(
-    moment: &Moment<'_>,
-    _authorised: &Authorised<act::CreateAuditKey>,
-    month: &str,
-) -> Result<Decision<()>, Refusal> {
-    let key = AuditMonthKey::make_random(moment.keys).map_err(Reason::from)?;
-    let mut detail = Detail::new(Outcome::Ok);
-    detail.note = month.into();
-    Ok(Decision {
-        reply: (),
-        facts: Facts::single(Action::CreateAuditKey, detail),
-        change: Some(Change {
-            writes: vec![Write {
-                key: RecordKey::audit_key(month),
-                expect: Expect::Absent,
-                record: Some(Record::AuditKey(key)),
-            }],
             restricts: false,
         }),
     })

@@ -11,8 +11,6 @@ pub const STEP_MAX: Duration = Duration::from_hours(1);
 pub const ABSENCE_MAX: Duration = Duration::from_hours(48);
 /// The mark is written again when wall time has moved on by this much.
 pub const MARK_EVERY: Duration = Duration::from_mins(10);
-/// How far an operator's word may lie from the daemon's clock.
-pub const CONFIRM_MAX: Duration = Duration::from_mins(5);
 
 /// Why irreversible timers wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

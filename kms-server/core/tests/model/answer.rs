@@ -2,6 +2,7 @@
 
 use crate::world::{World, allowed};
 use kms_core::audit::Outcome;
+use kms_core::engine::upkeep::{create_period_secrets, policy_scopes};
 use kms_core::engine::{
     DatasetUpdate, GenerateItem, Item, Moment, NewDataset, Refusal, RefusedItem, ScopeRequest,
     SecretUse, create_dataset, dataset, generate_data_keys, resolve_scope, schedule_destruction,
@@ -15,6 +16,7 @@ use kms_core::name::{
 use kms_core::policy::act;
 use kms_core::reason::Reason;
 use kms_core::time::{DAY, Timestamp};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn policy() -> DatasetPolicy {
@@ -242,4 +244,37 @@ fn a_clock_that_fell_back_does_not_shorten_a_waiting_time() {
         state,
         kms_core::key::record::VersionState::DestroyScheduled { at }
     );
+}
+
+#[test]
+fn a_dataset_that_demands_periods_is_made_with_them() {
+    let mut world = World::new();
+    let new = |name: &str| NewDataset {
+        name: DatasetName::parse(name).unwrap(),
+        policy: DatasetPolicy {
+            required_secrets: vec![SecretKind::Period],
+            ..policy()
+        },
+        deletion_protection: true,
+    };
+    // the last week of the month is near the next month's secrets
+    world.now = Timestamp::from_micros(1_795_910_400_000_000);
+    let scopes: Vec<_> = policy_scopes(&new("a").policy, world.now)
+        .into_iter()
+        .collect();
+    let months: Vec<_> = scopes.iter().map(|scope| &*scope.name).collect();
+    assert_eq!(months, ["2026-11", "2026-12"]);
+    for (name, made) in [("a", 2), ("b", 0)] {
+        let gathered = world.gather(&scopes, &[]);
+        let (view, moment) = (world.view(&gathered), world.moment());
+        let decision = create_dataset(&view, &moment, &allowed(None), &new(name), None).unwrap();
+        assert_eq!(decision.facts.details[0].secrets.len(), made, "{name}");
+        world.commit(decision.change).unwrap();
+    }
+    let gathered = world.gather(&scopes, &[]);
+    let all: BTreeSet<_> = scopes.into_iter().collect();
+    let (view, moment) = (world.view(&gathered), world.moment());
+    let proof = allowed(None);
+    let nothing = create_period_secrets(&view, &moment, &proof, &all).unwrap();
+    assert!(nothing.change.is_none() && nothing.reply.is_empty());
 }

@@ -5,6 +5,7 @@ use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
 use crate::call::parse;
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::engine::upkeep::policy_scopes;
 use kms_core::engine::{
     Changed, DatasetUpdate, Decision, NewDataset, Refusal, create_dataset, update_dataset,
 };
@@ -34,7 +35,9 @@ impl Operation for Create {
             policy: parse::policy(message.policy.as_ref())?,
             deletion_protection: message.deletion_protection.unwrap_or(true),
         };
+        let periods = policy_scopes(&new.policy, at.now);
         let mut prepared = Prepared::new(None, (authorised, new));
+        prepared.needs.scopes = periods.into_iter().collect();
         prepared.needs.request_id = parse::request_id(&message.request_id)?;
         Ok(prepared)
     }
@@ -64,7 +67,7 @@ impl Operation for Get {
     type Answer = v1::GetDatasetResponse;
     const ACTION: Action = Action::GetDataset;
 
-    fn prepare<'m>(message: &'m Self::Message, at: &At<'_>) -> Result<Prepared<KeyId>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<KeyId>, Refused> {
         let target = named(at, &message.name, "name")?;
         let (dataset, _) = target
             .authorise::<act::GetDataset>(at, None, &[])
@@ -144,12 +147,12 @@ impl Operation for Update {
     type Answer = v1::UpdateDatasetResponse;
     const ACTION: Action = Action::UpdateDataset;
 
-    fn prepare<'m>(message: &'m Self::Message, at: &At<'_>) -> Result<Prepared<Updating>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Updating>, Refused> {
         let missing = || Refusal::field("dataset", "is required");
         let dataset = message.dataset.as_ref().ok_or_else(missing)?;
         let target = named(at, &dataset.name, "dataset.name")?;
         let refused = |refusal: Refusal| Refused::about(target.key_id(), refusal);
-        let (_, authorised) = target
+        let (found, authorised) = target
             .authorise::<act::UpdateDataset>(at, None, &[])
             .map_err(|reason| refused(reason.into()))?;
         let paths = message
@@ -164,7 +167,10 @@ impl Operation for Update {
             _ => None,
         };
         let lift = lift.map(|(_, authorised)| authorised);
-        Ok(Prepared::new(target.key_id(), (authorised, lift, update)))
+        let periods = policy_scopes(&update.applied(&found.record.policy), at.now);
+        let mut prepared = Prepared::new(target.key_id(), (authorised, lift, update));
+        prepared.needs.scopes = periods.into_iter().collect();
+        Ok(prepared)
     }
 
     async fn decide(

@@ -40,10 +40,7 @@ impl Operation for Datasets {
     type Answer = v1::ListDatasetsResponse;
     const ACTION: Action = Action::ListDatasets;
 
-    fn prepare<'m>(
-        message: &'m Self::Message,
-        at: &At<'_>,
-    ) -> Result<Prepared<DatasetPage>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<DatasetPage>, Refused> {
         at.authorise::<act::ListDatasets>(&[])?;
         let after = match at.pager.position(&message.page_token)? {
             None => None,
@@ -96,10 +93,7 @@ impl Operation for Versions {
     type Answer = v1::ListVersionsResponse;
     const ACTION: Action = Action::ListVersions;
 
-    fn prepare<'m>(
-        message: &'m Self::Message,
-        at: &At<'_>,
-    ) -> Result<Prepared<VersionPage>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<VersionPage>, Refused> {
         let target = named(at, &message.parent, "parent")?;
         let refused = |refusal: Refusal| Refused::about(target.key_id(), refusal);
         let (dataset, _) = target

@@ -90,10 +90,7 @@ impl Operation for Schedule {
     type Answer = v1::ScheduleVersionDestructionResponse;
     const ACTION: Action = Action::ScheduleVersionDestruction;
 
-    fn prepare<'m>(
-        message: &'m Self::Message,
-        at: &At<'_>,
-    ) -> Result<Prepared<Scheduling>, Refused> {
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Scheduling>, Refused> {
         let prepared = prepare(&message.name, at)?;
         let waiting = match &message.waiting_time {
             None => DAY * WAITING_DAYS_DEFAULT,

@@ -1,6 +1,6 @@
 //! Encrypt and Decrypt.
 
-use super::{blamed, key_context, named, secret_uses};
+use super::{blamed, key_context, named, scopes, secret_uses};
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
 use crate::call::parse;
 use crate::call::render::Renderer;
@@ -27,7 +27,8 @@ impl Encrypt {
         message: &'m v1::EncryptRequest,
     ) -> Result<Encrypting<'m>, Refusal> {
         let context = key_context(&message.key_context);
-        let (dataset, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
+        let secrets = secret_uses(at, target, &message.shred_secrets);
+        let (_, authorised) = target.authorise(at, context.as_ref().ok(), &scopes(&secrets))?;
         if message.plaintext.len() > limits::PLAINTEXT_MAX {
             return Err(Refusal::field("plaintext", "at most 64 KiB"));
         }
@@ -35,7 +36,7 @@ impl Encrypt {
         let item = EncryptItem {
             plaintext: &message.plaintext,
             context: context?,
-            secrets: secret_uses(at, &dataset.record.policy, &message.shred_secrets)?,
+            secrets: secrets?,
         };
         Ok((authorised, item))
     }

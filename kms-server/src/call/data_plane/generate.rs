@@ -1,6 +1,6 @@
 //! GenerateDataKey and GenerateDataKeys.
 
-use super::{key_context, named, secret_uses};
+use super::{key_context, named, scopes, secret_uses};
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Outcome};
@@ -27,11 +27,12 @@ fn read(
     message: &v1::GenerateDataKeyRequest,
 ) -> Result<Allowed, Refusal> {
     let context = key_context(&message.key_context);
-    let (dataset, authorised) = target.authorise(at, context.as_ref().ok(), &[])?;
+    let secrets = secret_uses(at, target, &message.shred_secrets);
+    let (_, authorised) = target.authorise(at, context.as_ref().ok(), &scopes(&secrets))?;
     limits::check_reference(&message.reference)?;
     let item = GenerateItem {
         context: context?,
-        secrets: secret_uses(at, &dataset.record.policy, &message.shred_secrets)?,
+        secrets: secrets?,
     };
     Ok((authorised, item))
 }
@@ -108,7 +109,7 @@ impl Operation for Batch {
             .map(|(index, message)| {
                 item(at, message).map_err(|refused| RefusedItem {
                     refusal: refused.refusal.within_item(index),
-                    detail: Box::new(refused.detail),
+                    detail: refused.detail,
                 })
             })
             .collect();

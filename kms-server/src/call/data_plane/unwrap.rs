@@ -119,7 +119,7 @@ impl Operation for Batch {
             .map(|(index, message)| {
                 item(at, message).map_err(|refused| RefusedItem {
                     refusal: refused.refusal.within_item(index),
-                    detail: Box::new(refused.detail),
+                    detail: refused.detail,
                 })
             })
             .collect();

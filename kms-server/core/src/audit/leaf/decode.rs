@@ -56,6 +56,7 @@ fn head(r: &mut Reader<'_>) -> Result<Head, Malformed> {
         action: action(r)?,
         outcome: outcome(r)?,
         policy_revision: r.u64()?,
+        items: r.u32()?,
         details: match r.u16()? {
             0 => None,
             count => Some((count, r.array()?)),

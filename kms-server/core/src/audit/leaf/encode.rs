@@ -152,6 +152,7 @@ pub fn encode_call(
     w.bytes(&call.trace.unwrap_or_default())
         .u16(facts.action.number());
     w.u8(number(facts.outcome)).u64(call.policy_revision);
+    w.u32(items(facts));
     let count = u16::try_from(details.len()).map_err(|_| EncodeError::TooLong)?;
     w.u16(count);
     if count > 0 {
@@ -360,6 +361,15 @@ fn number(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Ok => 0,
         Outcome::Refused(reason) => reason.number(),
+    }
+}
+
+fn items(facts: &Facts) -> u32 {
+    if facts.batch {
+        let counts = facts.details.iter().map(|detail| detail.count);
+        counts.fold(0, u32::saturating_add)
+    } else {
+        1
     }
 }
 

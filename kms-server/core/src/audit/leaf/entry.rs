@@ -63,6 +63,8 @@ pub struct Head {
     pub outcome: Outcome,
     /// Policy generation that decided.
     pub policy_revision: u64,
+    /// Items of a batch in all; 1 for a single call.
+    pub items: u32,
     /// Detail leaves that follow, and the hash over them with sequence and change zeroed.
     pub details: Option<(u16, [u8; 32])>,
     /// A single call: what it was about.

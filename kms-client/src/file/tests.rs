@@ -1,20 +1,37 @@
-//! What the file envelope promises: what goes in comes out, nothing damaged ever does, and a spare
-//! header slot is worth a warning and no more.
+//! What goes in comes out, nothing damaged ever does, and a spare header slot is worth a warning and
+//! no more.
 
+use super::{Condition, Contents, Error, HEADER_LEN, Header, SLOT_LEN};
+use crate::data_key::DataKey;
+use crate::name::ItemContext;
+use crate::wrapped::WrappedDataKey;
 use cobblestone::CHUNK_LEN;
-use kms_client::file::{Condition, Contents, Error, HEADER_LEN, Header, SLOT_LEN};
 use proptest::prelude::*;
 use std::io::{Cursor, Read as _, Seek as _, SeekFrom, Write as _};
 
-const WRAPPED: [u8; 161] = [7; 161];
-const DATA_KEY: [u8; 32] = [9; 32];
+/// A wrapped data key of 144 bytes that differs by `byte`.
+pub(super) fn wrapped(byte: u8) -> WrappedDataKey {
+    let mut bytes = vec![1, 1];
+    bytes.extend_from_slice(&[byte; 16]);
+    bytes.extend_from_slice(&[0, 0, 0, 3, 1, 2]);
+    bytes.resize(144, byte);
+    WrappedDataKey::parse(&bytes).unwrap()
+}
+
+fn data_key(byte: u8) -> DataKey {
+    DataKey::from_slice(&[byte; 32]).unwrap()
+}
+
+fn item(name: &str) -> ItemContext {
+    ItemContext::new([("name", name)]).unwrap()
+}
 
 fn plaintext(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
 }
 
 fn encrypted(plain: &[u8]) -> Vec<u8> {
-    let header = Header::make(&WRAPPED).unwrap();
+    let header = Header::make(&wrapped(7)).unwrap();
     let mut file = header.encode().to_vec();
     let len = contents(&header).encrypt(plain, &mut file, 2).unwrap();
     assert_eq!(len, plain.len() as u64);
@@ -22,7 +39,7 @@ fn encrypted(plain: &[u8]) -> Vec<u8> {
 }
 
 fn contents(header: &Header) -> Contents {
-    Contents::new(header.file_id(), &DATA_KEY, b"item")
+    Contents::new(header.file_id(), &data_key(9), &item("report"))
 }
 
 /// What a reader makes of `file`, with the header's condition.
@@ -106,12 +123,12 @@ fn contents_belong_to_one_file_one_key_and_one_item_context() {
 
     let header = Header::read(&mut one.as_slice()).unwrap();
     for (key, item) in [
-        ([8; 32], &b"item"[..]),
-        (DATA_KEY, b"else"),
-        (DATA_KEY, b""),
+        (8, item("report")),
+        (9, item("else")),
+        (9, ItemContext::default()),
     ] {
         let mut plain = Vec::new();
-        let wrong = Contents::new(header.file_id(), &key, item);
+        let wrong = Contents::new(header.file_id(), &data_key(key), &item);
         let result = wrong.decrypt(&one[HEADER_LEN..], &mut plain, 1);
         assert!(matches!(result, Err(Error::Undecryptable)));
         assert!(plain.is_empty());
@@ -121,7 +138,7 @@ fn contents_belong_to_one_file_one_key_and_one_item_context() {
 #[test]
 fn streams_make_and_read_the_same_files() {
     let plain = plaintext(3 * CHUNK_LEN + 5);
-    let header = Header::make(&WRAPPED).unwrap();
+    let header = Header::make(&wrapped(7)).unwrap();
     let mut writer = contents(&header).writer(header.encode().to_vec()).unwrap();
     for piece in plain.chunks(1_000) {
         writer.write_all(piece).unwrap();
@@ -143,7 +160,7 @@ fn a_reader_that_fails_is_told_apart_from_damage() {
             Err(std::io::Error::other("cable pulled"))
         }
     }
-    let header = Header::make(&WRAPPED).unwrap();
+    let header = Header::make(&wrapped(7)).unwrap();
     let failed = contents(&header)
         .encrypt(Failing, Vec::new(), 1)
         .unwrap_err();

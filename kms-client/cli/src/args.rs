@@ -1,0 +1,240 @@
+//! What can be typed: the commands, and the values that several of them take. Checks forms only;
+//! whether a thing exists is the service's to say.
+
+pub(crate) mod owner;
+pub(crate) mod value;
+
+use crate::command::{
+    audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, man, rewrap,
+    seal, shred, status, unseal,
+};
+use crate::exit::Failure;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kms_client::KeyContext;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Examples:
+  kms encrypt files report.pdf -o report.pdf.kms --context tenant=acme
+  kms decrypt report.pdf.kms -o report.pdf --context tenant=acme
+  kms key rotate files
+  kms shred destroy --subject jane@example.com --class customer --reason 'request 17'
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found or not allowed,
+4 the state does not allow it, 5 identity not accepted, 69 service not available.";
+
+/// Encrypts files with data keys of the key management service, and administers it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kms",
+    version,
+    after_help = AFTER_HELP,
+    arg_required_else_help = true,
+)]
+pub(crate) struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// Profile (TOML) that says where the service is and who we are [default: $KMS_PROFILE].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Form of the results on stdout.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        default_value = "table"
+    )]
+    pub output: Form,
+    /// Never ask, fail instead.
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Say nothing on stderr but errors and warnings.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// Form of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The commands, one for each noun or file operation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Encrypt(encrypt::Encrypt),
+    Decrypt(decrypt::Decrypt),
+    Inspect(inspect::Inspect),
+    Rewrap(rewrap::Rewrap),
+    #[command(subcommand)]
+    DataKey(data_key::DataKey),
+    #[command(subcommand)]
+    Dataset(dataset::Dataset),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Shred(shred::Shred),
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    Status(status::Status),
+    Seal(seal::Seal),
+    Unseal(unseal::Unseal),
+    #[command(subcommand)]
+    Clock(clock::Clock),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// The key context of a data key.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Context {
+    /// Pair of the key context: authenticated, logged, and needed again to decrypt, all of it
+    /// exactly. It is not stored in the file.
+    #[arg(long = "context", value_name = "K=V", value_parser = value::pair)]
+    pairs: Vec<(String, String)>,
+}
+
+impl Context {
+    /// What was given.
+    ///
+    /// # Errors
+    /// Usage: a key stands twice, or the limits of a key context are broken.
+    pub(crate) fn key_context(&self) -> Result<KeyContext, Failure> {
+        let keys: BTreeSet<_> = self.pairs.iter().map(|(key, _)| key).collect();
+        if keys.len() < self.pairs.len() {
+            return Err(Failure::usage("--context names a key twice"));
+        }
+        Ok(KeyContext::new(self.pairs.iter().cloned())?)
+    }
+}
+
+/// Confirmation given ahead, for what cannot be taken back.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Confirmation {
+    /// The name that would be asked for, typed ahead.
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    /// Do not ask for the name; only together with --no-input.
+    #[arg(long, requires = "no_input", conflicts_with = "confirm")]
+    pub yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_published_forms_are_taken() {
+        for line in [
+            "kms encrypt customers",
+            "kms encrypt customers in.csv -o out --context a=b --context c= --account acme --subject jane",
+            "kms encrypt datasets/customers - -o -",
+            "kms decrypt",
+            "kms decrypt in -o out --context tenant=acme",
+            "kms key rotate customers",
+            "kms key rotate customers --emergency --reason leaked",
+            "kms key versions customers --output json",
+            "kms dataset create crm-files",
+            "kms dataset create calls --rotation-period 30d --required-secret subject --required-secret period",
+            "kms dataset create calls --retention-class c --lasting-key tenant --deletion-protection off",
+            "kms dataset list --output json",
+            "kms --output json dataset list",
+            "kms dataset update calls --deletion-protection on",
+            "kms key destroy customers 3 --wait 7d --confirm customers/3",
+            "kms key destroy customers 3 --yes --no-input",
+            "kms key usage customers 3",
+            "kms shred destroy --account acme --subject jane --class customer --reason r --yes --no-input",
+            "kms shred show --id 000102030405060708090a0b0c0d0e0f",
+            "kms shred create --period 2026-11 --class communication",
+            "kms rewrap a b c --context tenant=acme --keep-data-key-reason drill",
+            "kms rewrap a --reencrypt",
+            "kms data-key generate customers --subject jane",
+            "kms data-key unwrap kms1:AAAA --plaintext",
+            "kms audit list --dataset customers --from 2026-11-01 --newest-first --limit 5",
+            "kms unseal --passphrase-file /run/secret",
+            "kms clock confirm --now 2026-11-24T06:00:00Z",
+            "kms completions bash",
+            "kms man",
+            "kms status --profile p.toml --quiet",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_wrong_usage() {
+        for line in [
+            "kms encrypt",
+            "kms encrypt Customers",
+            "kms encrypt customers --context tenant",
+            "kms encrypt customers --context =acme",
+            "kms key rotate customers --emergency",
+            "kms key rotate customers --reason leaked",
+            "kms key destroy customers 0",
+            "kms key destroy customers 3 --yes",
+            "kms key destroy customers 3 --wait soon",
+            "kms dataset create calls --rotation-period 90",
+            "kms dataset create calls --required-secret person",
+            "kms dataset update calls",
+            "kms dataset update calls --deletion-protection maybe",
+            "kms shred destroy --account acme --class customer",
+            "kms shred show",
+            "kms shred show --subject jane",
+            "kms shred show --id 0001",
+            "kms shred show --id 000102030405060708090a0b0c0d0e0f --subject jane --class customer",
+            "kms shred create --period 2026-13 --class communication",
+            "kms rewrap",
+            "kms rewrap a --reencrypt --keep-data-key-reason drill",
+            "kms audit list --limit 0",
+            "kms audit list --from yesterday",
+            "kms unseal hunter2",
+            "kms --output yaml status",
+        ] {
+            let error = parse(line).map(|_| ()).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_context_has_each_key_once() {
+        let context = |line: &str| match parse(line).unwrap().command {
+            Command::Decrypt(decrypt) => decrypt.context.key_context(),
+            _ => panic!("not a decrypt"),
+        };
+        let given = context("kms decrypt --context b=1=2 --context a=").unwrap();
+        let pairs: Vec<_> = given
+            .pairs()
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(pairs, [("a", ""), ("b", "1=2")]);
+        assert!(context("kms decrypt --context a=1 --context a=1").is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! The commands, a file for each noun. Each takes what was typed and a session, and either shows its
+//! result or fails; none exits by itself.
+
+pub(crate) mod audit;
+pub(crate) mod clock;
+pub(crate) mod completions;
+pub(crate) mod data_key;
+pub(crate) mod dataset;
+pub(crate) mod decrypt;
+pub(crate) mod encrypt;
+pub(crate) mod inspect;
+pub(crate) mod key;
+pub(crate) mod man;
+pub(crate) mod reencrypt;
+pub(crate) mod rewrap;
+pub(crate) mod seal;
+pub(crate) mod shred;
+pub(crate) mod status;
+pub(crate) mod unseal;
+
+use crate::args::Command;
+use crate::exit::Failure;
+use crate::session::Session;
+
+/// Makes a call to `$service` of `kms.v1`: `repeat` for what reads or bears a request id, `once` for the rest.
+macro_rules! call {
+    ($session:expr, repeat $module:ident :: $service:ident . $method:ident, $request:expr) => {{
+        use kms_client::proto::v1::$module::$service;
+        let client = $session.client().await?;
+        client
+            .repeat(&$request, |channel, request| async move {
+                $service::new(channel).$method(request).await
+            })
+            .await
+            .map_err($crate::exit::Failure::from)
+    }};
+    ($session:expr, once $module:ident :: $service:ident . $method:ident, $request:expr) => {{
+        use kms_client::proto::v1::$module::$service;
+        let client = $session.client().await?;
+        client
+            .once($request, |channel, request| async move {
+                $service::new(channel).$method(request).await
+            })
+            .await
+            .map_err($crate::exit::Failure::from)
+    }};
+}
+pub(crate) use call;
+
+/// Runs one command.
+///
+/// # Errors
+/// Why it failed.
+pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    match command {
+        Command::Encrypt(command) => command.run(session).await,
+        Command::Decrypt(command) => command.run(session).await,
+        Command::Inspect(command) => command.run(session),
+        Command::Rewrap(command) => command.run(session).await,
+        Command::DataKey(command) => command.run(session).await,
+        Command::Dataset(command) => command.run(session).await,
+        Command::Key(command) => command.run(session).await,
+        Command::Shred(command) => command.run(session).await,
+        Command::Audit(command) => command.run(session).await,
+        Command::Status(command) => command.run(session).await,
+        Command::Seal(command) => command.run(session).await,
+        Command::Unseal(command) => command.run(session).await,
+        Command::Clock(command) => command.run(session).await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}
+
+/// The message that an answer must hold.
+///
+/// # Errors
+/// When the service left it out.
+fn present<T>(part: Option<T>) -> Result<T, Failure> {
+    part.ok_or_else(|| Failure::failed("the service's answer lacks a part"))
+}

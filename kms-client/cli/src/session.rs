@@ -1,0 +1,141 @@
+//! What a command needs of its surroundings: the service, the terminal, the person at it. Connects only
+//! when a command asks for the service.
+
+use crate::args::{Confirmation, Global};
+use crate::exit::{Failure, printable};
+use crate::output::{self, Report};
+use kms_client::{Client, Profile};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Time for one call with all its tries.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// One run of the program.
+pub(crate) struct Session {
+    global: Global,
+    client: OnceCell<Client>,
+}
+
+impl Session {
+    /// Not connected yet.
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            global,
+            client: OnceCell::new(),
+        }
+    }
+
+    /// The service; connects the first time.
+    ///
+    /// # Errors
+    /// Usage, when there is no profile or it is malformed; else why the service is not to be reached.
+    pub(crate) async fn client(&self) -> Result<&Client, Failure> {
+        let connect = || async {
+            let profile = Profile::load(self.profile()?)?;
+            if profile.dev_mode {
+                self.note("development service: what unseals it lies beside its data");
+            }
+            let client = Client::connect(&profile).await?;
+            Ok::<_, Failure>(client.with_deadline(DEADLINE))
+        };
+        self.client.get_or_try_init(connect).await
+    }
+
+    fn profile(&self) -> Result<PathBuf, Failure> {
+        let named = self.global.profile.clone();
+        let named = named.or_else(|| std::env::var_os("KMS_PROFILE").map(PathBuf::from));
+        named.filter(|path| !path.as_os_str().is_empty()).ok_or_else(|| {
+            Failure::usage("no profile").next(
+                "give --profile FILE or set KMS_PROFILE; `kms-server dev` makes service.toml and operator.toml",
+            )
+        })
+    }
+
+    /// Writes the result to stdout.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub(crate) fn show(&self, report: &impl Report) -> Result<(), Failure> {
+        output::show(self.global.output, report)
+    }
+
+    /// Says something that nobody needs to know, on stderr, unless told to be quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.global.quiet {
+            self.line("", text);
+        }
+    }
+
+    /// Says something that somebody should act on, on stderr.
+    pub(crate) fn warn(&self, text: &str) {
+        self.line("warning: ", text);
+    }
+
+    /// Says that one of several things failed, on stderr.
+    pub(crate) fn error(&self, failure: &Failure) {
+        self.line("", &failure.to_string());
+    }
+
+    fn line(&self, prefix: &str, text: &str) {
+        // there is nobody to tell when stderr is gone
+        let _ = writeln!(anstream::stderr(), "kms: {prefix}{}", printable(text));
+    }
+
+    /// Whether progress is to be shown.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.global.quiet && io::stderr().is_terminal()
+    }
+
+    /// Whether there is someone to ask.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.global.no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Has the person type `name` before something that cannot be taken back; `what` says what it is.
+    ///
+    /// # Errors
+    /// Usage, when nobody can be asked and it was not confirmed ahead; another name.
+    pub(crate) fn confirm(
+        &self,
+        what: &str,
+        name: &str,
+        ahead: &Confirmation,
+    ) -> Result<(), Failure> {
+        let typed = match (&ahead.confirm, ahead.yes) {
+            (_, true) => return Ok(()),
+            (Some(typed), false) => typed.clone(),
+            (None, false) if self.can_ask() => ask(&format!("{what}. Type {name} to go on: "))?,
+            (None, false) => {
+                return Err(Failure::usage(format!("{what}: not confirmed"))
+                    .next(format!("add --confirm '{name}'")));
+            }
+        };
+        if typed == name {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "nothing was done: '{typed}' is not '{name}'"
+        )))
+    }
+
+    /// Asks a question to be answered with y or n.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub(crate) fn agrees(&self, question: &str) -> Result<bool, Failure> {
+        let answer = ask(&format!("{question} [y/N] "))?;
+        Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
+    }
+}
+
+fn ask(question: &str) -> Result<String, Failure> {
+    let mut stderr = anstream::stderr();
+    write!(stderr, "{}", printable(question))?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
+}
