@@ -4,6 +4,7 @@
 
 use crate::exit::Failure;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::fmt;
 use std::fs::{File, Permissions};
 use std::io::{self, IoSlice, IsTerminal as _, Write};
@@ -169,11 +170,9 @@ impl NewFile {
         };
         let (file, name) = match nameless(directory_of(&target), mode) {
             Ok(file) => (file, None),
+            Err(error) if !lacks_nameless(&error) => return Err(error),
             Err(_) => {
-                let named = builder()
-                    .permissions(Permissions::from_mode(mode))
-                    .tempfile_in(directory_of(&target))?;
-                let (file, name) = named.into_parts();
+                let (file, name) = hidden(directory_of(&target), mode)?;
                 (file, Some(name))
             }
         };
@@ -213,6 +212,22 @@ fn nameless(directory: &Path, mode: u32) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(directory, flags, Mode::from_raw_mode(mode))?;
     Ok(file.into())
+}
+
+/// A file with a name that nobody uses, removed on drop.
+fn hidden(directory: &Path, mode: u32) -> io::Result<(File, TempPath)> {
+    let named = builder()
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(directory)?;
+    Ok(named.into_parts())
+}
+
+/// Whether the file system or the kernel has no nameless files, see open(2).
+fn lacks_nameless(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL)
+    )
 }
 
 /// A name for it, free of others; renaming over the target follows.
@@ -307,7 +322,7 @@ mod tests {
     #[test]
     fn without_nameless_files_a_hidden_one_is_used_and_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, name) = builder().tempfile_in(dir.path()).unwrap().into_parts();
+        let (file, name) = hidden(dir.path(), 0o600).unwrap();
         let new = |name| NewFile {
             target: dir.path().join("out"),
             file: file.try_clone().unwrap(),
@@ -315,7 +330,7 @@ mod tests {
         };
         new(name).commit().unwrap();
         assert_eq!(names(dir.path()), ["out"]);
-        let (_, name) = builder().tempfile_in(dir.path()).unwrap().into_parts();
+        let (_, name) = hidden(dir.path(), 0o600).unwrap();
         drop(new(name));
         assert_eq!(names(dir.path()), ["out"]);
     }

@@ -57,7 +57,9 @@ impl Failure {
 
     /// A file that cannot be read or written.
     pub(crate) fn file(path: &Path, error: impl fmt::Display) -> Self {
-        Self::failed(format!("{}: {error}", path.display()))
+        let text = error.to_string();
+        let words = text.split(" (os error ").next().unwrap_or(&text);
+        Self::failed(format!("{}: {words}", path.display()))
     }
 
     /// Says what to do next.
@@ -184,13 +186,11 @@ fn next_step(error: &Error) -> Option<&'static str> {
         Some("VERSION_DESTROYED") => "what only this version could decrypt is gone for good",
         Some("VERSION_STATE") => "see `kms key versions`",
         Some("DELETION_PROTECTED") => {
-            "lift it first: `kms dataset update DATASET --deletion-protection off`"
+            "`kms dataset update DATASET --deletion-protection off` does that"
         }
         Some("SUBJECT_ERASED") => "see `kms shred show`; what was destroyed stays destroyed",
         Some("SHRED_SECRET_REQUIRED") => "see `kms dataset show` for the kinds it demands",
-        Some("COMPROMISED_VERSION") => {
-            "`kms rewrap --reencrypt` makes a new data key; --keep-data-key-reason keeps the old one"
-        }
+        Some("COMPROMISED_VERSION") => "that is --reencrypt, or --keep-data-key-reason TEXT",
         Some("TIMERS_PAUSED") => "an operator confirms the clock with `kms clock confirm`",
         Some("ETAG_MISMATCH" | "CONFLICT") => "someone else changed it meanwhile: try again",
         Some("OUTCOME_UNKNOWN") => "look whether the change was made before you try again",

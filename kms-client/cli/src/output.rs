@@ -41,6 +41,13 @@ impl Table {
         self.0.add_row(cells.iter().map(|cell| printable(cell)));
     }
 
+    /// Adds a time, unless there is none.
+    pub(crate) fn time(&mut self, name: &str, time: Option<&String>) {
+        if time.is_some() {
+            self.row([name.to_owned(), brief(time)]);
+        }
+    }
+
     /// Adds a property, unless there is nothing to say.
     pub(crate) fn fact(&mut self, name: &str, value: impl Into<String>) {
         let value = value.into();
@@ -120,9 +127,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a table shows where there is nothing.
-pub(crate) fn or_dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "-".to_owned())
+/// A time for people: to the second, `-` when there is none.
+pub(crate) fn brief(time: Option<&String>) -> String {
+    match time {
+        None => "-".to_owned(),
+        Some(time) => match time.split_once('.') {
+            Some((seconds, _)) => format!("{seconds}Z"),
+            None => time.clone(),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -34,10 +34,9 @@ impl Session {
     /// Usage, when there is no profile or it is malformed; else why the service is not to be reached.
     pub(crate) async fn client(&self) -> Result<&Client, Failure> {
         let connect = || async {
-            let profile = Profile::load(self.profile()?)?;
-            if profile.dev_mode {
-                self.note("development service: what unseals it lies beside its data");
-            }
+            let mut profile = Profile::load(self.profile()?)?;
+            // one command, one connection: each is logged
+            profile.connections = 1;
             let client = Client::connect(&profile).await?;
             Ok::<_, Failure>(client.with_deadline(DEADLINE))
         };

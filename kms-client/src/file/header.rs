@@ -1,6 +1,7 @@
 //! The two header slots. Each says everything on its own; nothing in them is secret or trusted.
 
 use super::Error;
+use crate::random;
 use crate::wrapped::{WRAPPED_LEN_MAX, WrappedDataKey};
 use std::fmt;
 use std::io::{self, Read};
@@ -59,9 +60,7 @@ impl Header {
     /// # Errors
     /// [`Error::RandomUnavailable`].
     pub fn make(wrapped: &WrappedDataKey) -> Result<Self, Error> {
-        let mut id = [0; 16];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id)
-            .map_err(|_| Error::RandomUnavailable)?;
+        let id = random::make_bytes().map_err(|_| Error::RandomUnavailable)?;
         Ok(Self {
             slot: Slot {
                 file_id: FileId(id),

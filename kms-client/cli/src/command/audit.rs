@@ -27,7 +27,7 @@ pub(crate) enum Audit {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kms audit list --newest-first --limit 20
+  kms audit list --calls --newest-first --limit 20
   kms audit list --dataset customers --outcome DENIED --from 24h")]
 pub(crate) struct List {
     /// Only calls by this principal, exactly.
@@ -51,6 +51,9 @@ pub(crate) struct List {
     /// Only from this sequence number on.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     from_sequence: u64,
+    /// Only calls: no introductions of who called, no details of batches, no counts of strangers.
+    #[arg(long)]
+    calls: bool,
     /// Newest entries first.
     #[arg(long)]
     newest_first: bool,
@@ -78,13 +81,17 @@ impl List {
         loop {
             let page = call!(session, repeat audit_service_client::AuditServiceClient.list_entries, request)?;
             let room = limit.saturating_sub(entries.len());
-            entries.extend(page.entries.iter().take(room).map(EntryReport::from));
+            let wanted = page
+                .entries
+                .iter()
+                .filter(|entry| !self.calls || entry.kind == "call");
+            entries.extend(wanted.take(room).map(EntryReport::from));
             request.page_token = page.next_page_token;
             if request.page_token.is_empty() {
                 break;
             }
             if entries.len() >= limit {
-                session.note(&format!("there are more than {limit}; see --limit"));
+                session.note("there may be more; see --limit");
                 break;
             }
         }

@@ -64,7 +64,7 @@ impl Rewrap {
                 self.rewrap_batch(session, batch, &key_context).await?
             };
             for (path, outcome) in batch.iter().zip(outcomes) {
-                if let Err(failure) = &outcome {
+                if let (Err(failure), true) = (&outcome, files.len() > 1) {
                     progress.suspend(|| session.error(failure));
                 }
                 reports.push(FileReport::new(path, outcome));
@@ -195,15 +195,17 @@ async fn reencrypt_all(
 
 /// Fails when a file did: with its exit code, or 1 when there were several kinds.
 fn verdict(reports: &[FileReport]) -> Result<(), Failure> {
-    let exits: Vec<Exit> = reports.iter().filter_map(FileReport::exit).collect();
-    let Some(first) = exits.first() else {
+    let failures: Vec<_> = reports.iter().filter_map(FileReport::failure).collect();
+    let Some(first) = failures.first() else {
         return Ok(());
     };
-    let exit = if exits.iter().all(|exit| exit == first) {
-        *first
-    } else {
-        Exit::Failed
-    };
-    let message = format!("{} of {} files failed", exits.len(), reports.len());
-    Err(Failure::new(exit, message).next("the others are done; run it again for those that failed"))
+    if reports.len() == 1 {
+        return Err((*first).clone());
+    }
+    let alike = failures
+        .iter()
+        .all(|failure| failure.exit() == first.exit());
+    let exit = if alike { first.exit() } else { Exit::Failed };
+    let message = format!("{} of {} files failed", failures.len(), reports.len());
+    Err(Failure::new(exit, message).next("run it again for those that failed"))
 }

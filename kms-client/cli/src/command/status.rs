@@ -101,8 +101,8 @@ impl Report for StatusReport {
         if self.dev_mode {
             table.fact("mode", "development: what unseals it lies beside its data");
         }
-        table.fact("started", self.started_at.clone().unwrap_or_default());
-        table.fact("clock", self.now.clone().unwrap_or_default());
+        table.time("started", self.started_at.as_ref());
+        table.time("clock", self.now.as_ref());
         if self.timers_paused {
             let reason = self.timers_paused_reason.clone().unwrap_or_default();
             table.fact("timers", format!("paused: {reason}"));

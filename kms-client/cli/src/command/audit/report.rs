@@ -1,6 +1,6 @@
 //! An audit entry as it is shown.
 
-use crate::output::{Report, Table, hex, optional_time, or_dash};
+use crate::output::{Report, Table, brief, hex, optional_time};
 use kms_client::proto::v1;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ impl EntryReport {
         if self.version > 0 {
             remarks.push(format!("version {}", self.version));
         }
-        if self.count > 0 {
+        if self.count > 1 {
             remarks.push(format!("count {}", self.count));
         }
         let pairs = self.lasting_context.iter().chain(&self.personal);
@@ -87,7 +87,7 @@ impl Report for Vec<EntryReport> {
             };
             table.row([
                 entry.sequence.to_string(),
-                or_dash(entry.time.clone()),
+                brief(entry.time.as_ref()),
                 entry.principal.clone(),
                 action.clone(),
                 entry.dataset.clone(),

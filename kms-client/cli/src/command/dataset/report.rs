@@ -1,6 +1,6 @@
 //! A dataset as it is shown.
 
-use crate::output::{Report, Table, duration, hex, optional_time, or_dash};
+use crate::output::{Report, Table, brief, duration, hex, optional_time};
 use kms_client::proto::v1;
 use serde::Serialize;
 
@@ -64,12 +64,12 @@ impl Report for DatasetReport {
         table.fact("active version", self.active_version.to_string());
         table.fact("versions", self.version_count.to_string());
         table.fact("rotates every", duration(self.rotation_period_seconds));
-        table.fact("next rotation", or_dash(self.next_rotation_at.clone()));
+        table.fact("next rotation", brief(self.next_rotation_at.as_ref()));
         table.fact("demands", self.required_secrets.join(", "));
         table.fact("retention classes", self.retention_classes.join(", "));
         table.fact("lasting context", self.lasting_context_keys.join(", "));
         table.fact("deletion protection", on_off(self.deletion_protection));
-        table.fact("created", or_dash(self.created_at.clone()));
+        table.fact("created", brief(self.created_at.as_ref()));
         table
     }
 }
@@ -91,7 +91,7 @@ impl Report for Vec<DatasetReport> {
                 dataset.active_version.to_string(),
                 dataset.version_count.to_string(),
                 duration(dataset.rotation_period_seconds),
-                or_dash(dataset.next_rotation_at.clone()),
+                brief(dataset.next_rotation_at.as_ref()),
                 dataset.required_secrets.join(", "),
                 on_off(dataset.deletion_protection).to_owned(),
             ]);

@@ -106,7 +106,7 @@ impl Report for InspectionReport {
             table.fact("shred secret", format!("{} {}", secret.kind, secret.id));
         }
         if let Some(len) = self.plaintext_bytes {
-            table.fact("plaintext", format!("{len} bytes ({})", bytes(len)));
+            table.fact("plaintext", length(len));
         }
         if let Some(file) = &self.file {
             table.fact("file id", &file.file_id);
@@ -117,6 +117,13 @@ impl Report for InspectionReport {
             }
         }
         table
+    }
+}
+
+fn length(len: u64) -> String {
+    match len {
+        ..1_024 => format!("{len} bytes"),
+        _ => format!("{len} bytes ({})", bytes(len)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Versions as they are shown.
 
-use crate::output::{Report, Table, optional_time, or_dash};
+use crate::output::{Report, Table, brief, optional_time};
 use kms_client::proto::v1;
 use serde::Serialize;
 
@@ -70,16 +70,13 @@ impl Report for VersionReport {
         table.fact("version", self.version.to_string());
         table.fact("state", self.state);
         table.fact("compromised", self.mark());
-        table.fact("marked at", self.compromised_at.clone().unwrap_or_default());
+        table.time("marked at", self.compromised_at.as_ref());
         table.fact("marked by", self.compromised_by.clone().unwrap_or_default());
-        table.fact("created", self.created_at.clone().unwrap_or_default());
-        table.fact(
-            "destruction due",
-            self.destroy_at.clone().unwrap_or_default(),
-        );
-        table.fact("destroyed", self.destroyed_at.clone().unwrap_or_default());
+        table.time("created", self.created_at.as_ref());
+        table.time("destruction due", self.destroy_at.as_ref());
+        table.time("destroyed", self.destroyed_at.as_ref());
         table.fact("uses", self.uses.to_string());
-        table.fact("last used", or_dash(self.last_used_at.clone()));
+        table.fact("last used", brief(self.last_used_at.as_ref()));
         table
     }
 }
@@ -104,10 +101,10 @@ impl Report for Vec<VersionReport> {
                 version.version.to_string(),
                 version.state.to_owned(),
                 version.mark(),
-                or_dash(version.created_at.clone()),
+                brief(version.created_at.as_ref()),
                 version.uses.to_string(),
-                or_dash(version.last_used_at.clone()),
-                destruction.cloned().unwrap_or_default(),
+                brief(version.last_used_at.as_ref()),
+                destruction.map(|at| brief(Some(at))).unwrap_or_default(),
             ]);
         }
         table
@@ -142,7 +139,7 @@ impl Report for Vec<UsageReport> {
                 usage.version.to_string(),
                 usage.state.to_owned(),
                 usage.uses.to_string(),
-                or_dash(usage.last_used_at.clone()),
+                brief(usage.last_used_at.as_ref()),
             ]);
         }
         table

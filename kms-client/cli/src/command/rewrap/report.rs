@@ -1,6 +1,6 @@
 //! What became of each file.
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::output::{Report, Table};
 use serde::Serialize;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(crate) struct FileReport {
     version: Option<u32>,
     error: Option<String>,
     #[serde(skip)]
-    exit: Option<Exit>,
+    failure: Option<Failure>,
 }
 
 impl FileReport {
@@ -55,14 +55,14 @@ impl FileReport {
             file: path.display().to_string(),
             outcome: word,
             version,
-            exit: failure.as_ref().map(Failure::exit),
-            error: failure.map(|failure| failure.to_string()),
+            error: failure.as_ref().map(Failure::to_string),
+            failure,
         }
     }
 
-    /// The exit code of its failure.
-    pub(crate) const fn exit(&self) -> Option<Exit> {
-        self.exit
+    /// Why it failed.
+    pub(crate) const fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
     }
 }
 

@@ -60,9 +60,9 @@ impl Report for SecretReport {
         table.fact("name", &self.name);
         table.fact("retention class", &self.retention_class);
         table.fact("state", self.state);
-        table.fact("created", self.created_at.clone().unwrap_or_default());
-        table.fact("blocked", self.blocked_at.clone().unwrap_or_default());
-        table.fact("destroyed", self.destroyed_at.clone().unwrap_or_default());
+        table.time("created", self.created_at.as_ref());
+        table.time("blocked", self.blocked_at.as_ref());
+        table.time("destroyed", self.destroyed_at.as_ref());
         table.fact("succeeds", self.succeeds_id.clone().unwrap_or_default());
         table
     }
