@@ -98,7 +98,7 @@ fn batch_call(n: u64, details: u32) -> Submission {
     });
     submission(call(
         n,
-        &Facts::batch(Action::UnwrapDataKey, Outcome::Ok, items),
+        &Facts::batch(Action::UnwrapDataKey, items),
     ))
 }
 
