@@ -96,6 +96,7 @@ impl Client {
             Ok(reply.into_inner())
         });
         run.await
+            .map_err(|error| self.shared.connections.explain(error))
     }
 
     /// Makes a call once: for changes without a request id.
@@ -111,12 +112,12 @@ impl Client {
         Call: FnOnce(Channel, Request<Message>) -> Reply,
         Reply: Future<Output = Result<Response<Answer>, Status>>,
     {
-        let reply = call(
-            self.shared.connections.next(),
-            timed(message, self.deadline),
-        )
-        .await?;
-        Ok(reply.into_inner())
+        let connections = &self.shared.connections;
+        let reply = call(connections.next(), timed(message, self.deadline)).await;
+        match reply {
+            Ok(reply) => Ok(reply.into_inner()),
+            Err(status) => Err(connections.explain(status.into())),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Never talks without TLS, never resumes a session, never sends early data.
 
+mod watched;
+
 use crate::error::{Error, ErrorKind};
 use crate::pin::{PinMismatch, ServerVerifier};
 use crate::profile::Profile;
@@ -21,8 +23,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
+use watched::{Refusal, Watched};
 
 /// For TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +40,7 @@ pub(crate) struct Connections {
     first: Channel,
     others: Box<[Channel]>,
     next: AtomicUsize,
+    refusal: Arc<Refusal>,
 }
 
 impl Connections {
@@ -58,7 +61,21 @@ impl Connections {
             first,
             others: (1..profile.connections).map(|_| lazy()).collect(),
             next: AtomicUsize::new(0),
+            refusal: Arc::clone(&dialer.refusal),
         })
+    }
+
+    /// A call that broke without an answer: perhaps because the server refused our certificate, which
+    /// TLS 1.3 tells only after the handshake.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let broke = error.kind() == ErrorKind::Unavailable && error.reason().is_none();
+        match self.refusal.alert() {
+            Some(alert) if broke => {
+                let message = format!("the service refused our certificate ({alert:?})");
+                Error::new(ErrorKind::Unauthenticated, message).with_source(error)
+            }
+            _ => error,
+        }
     }
 
     /// The next one in turn.
@@ -87,6 +104,7 @@ struct Dialer {
     address: Arc<str>,
     server_name: ServerName<'static>,
     tls: TlsConnector,
+    refusal: Arc<Refusal>,
 }
 
 /// Why no connection came about.
@@ -129,30 +147,32 @@ impl Dialer {
             address,
             server_name,
             tls,
+            refusal: Arc::default(),
         })
     }
 
-    async fn dial(self) -> Result<TokioIo<TlsStream<TcpStream>>, DialError> {
+    async fn dial(self) -> Result<TokioIo<Watched>, DialError> {
         let address = Arc::clone(&self.address);
         let dialing = tokio::time::timeout(CONNECT_TIMEOUT, self.dial_slowly());
         dialing.await.unwrap_or(Err(DialError::Timeout(address)))
     }
 
-    async fn dial_slowly(self) -> Result<TokioIo<TlsStream<TcpStream>>, DialError> {
+    async fn dial_slowly(self) -> Result<TokioIo<Watched>, DialError> {
         let unreachable = |error| DialError::Unreachable(Arc::clone(&self.address), error);
         let stream = TcpStream::connect(&*self.address)
             .await
             .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let stream = self.tls.connect(self.server_name, stream).await;
-        stream
-            .map(TokioIo::new)
-            .map_err(|error| refusal(self.address, error))
+        self.refusal.forget();
+        match self.tls.connect(self.server_name, stream).await {
+            Ok(stream) => Ok(TokioIo::new(Watched::new(stream, self.refusal))),
+            Err(error) => Err(handshake_error(self.address, error)),
+        }
     }
 }
 
 /// Finds out what rustls refused.
-fn refusal(address: Arc<str>, error: io::Error) -> DialError {
+fn handshake_error(address: Arc<str>, error: io::Error) -> DialError {
     let cause = error
         .get_ref()
         .and_then(|e| e.downcast_ref::<rustls::Error>());
@@ -168,7 +188,7 @@ fn refusal(address: Arc<str>, error: io::Error) -> DialError {
 }
 
 impl tower_service::Service<http::Uri> for Dialer {
-    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Response = TokioIo<Watched>;
     type Error = DialError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
 

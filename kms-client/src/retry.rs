@@ -119,3 +119,31 @@ impl Default for Budget {
         Self(AtomicU32::new(Self::FULL))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_jitter_and_end() {
+        let error = Error::new(ErrorKind::Unavailable, "later");
+        let whole = |tries| pause(tries, &error, 1.0);
+        assert_eq!(whole(1), Some(PAUSE_FIRST));
+        assert_eq!(whole(2), Some(PAUSE_FIRST * 2));
+        assert_eq!(whole(3), None);
+        assert_eq!(pause(1, &error, 0.0), Some(Duration::ZERO));
+        let throttled = Error::new(ErrorKind::Throttled, "slower");
+        assert_eq!(pause(1, &throttled, 1.0), None);
+    }
+
+    #[test]
+    fn the_budget_earns_a_tenth_and_never_overflows() {
+        let budget = Budget::default();
+        (0..1_000).for_each(|_| budget.earn());
+        assert_eq!((0..99).filter(|_| budget.spend()).count(), 10);
+        (0..9).for_each(|_| budget.earn());
+        assert!(!budget.spend());
+        budget.earn();
+        assert!(budget.spend());
+    }
+}

@@ -40,13 +40,17 @@ pub fn writer<W: Write>(
     mut inner: W,
 ) -> Result<SealWriter<W>, Error> {
     inner.write_all(&wrapped::frame(Frame::Stream, &key.wrapped))?;
-    let context = context(item_context);
-    Ok(SealWriter::new(
-        inner,
-        &derive(&key.data_key),
-        &context,
-        &Salt::random()?,
-    ))
+    let salt = Salt::random()?;
+    Ok(message_writer(&key.data_key, item_context, inner, &salt))
+}
+
+fn message_writer<W: Write>(
+    data_key: &DataKey,
+    item_context: &ItemContext,
+    inner: W,
+    salt: &Salt,
+) -> SealWriter<W> {
+    SealWriter::new(inner, &derive(data_key), &context(item_context), salt)
 }
 
 /// Opens the stream that `inner` holds up to its end.
@@ -166,5 +170,19 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn the_format_stays_as_documented() {
+        // computed by Python (hmac, hashlib, cryptography) from docs/formats.md alone
+        let key = DataKey::from_slice(&[7; 32]).unwrap();
+        let item = ItemContext::new([("invoice", "4711")]).unwrap();
+        let salt = Salt::from_bytes([1; 24]);
+        let mut writer = message_writer(&key, &item, Vec::new(), &salt);
+        writer.write_all(b"jane").unwrap();
+        let expected = "010101010101010101010101010101010101010101010101e8c447fffd2065628506ba2b09b6\
+                        93befd6b0d4beae116e64135fa151200e2b853103a6f12b40d4319710f3e1fcf34274875d821";
+        let message = writer.finish().unwrap();
+        assert_eq!(data_encoding::HEXLOWER.encode(&message), expected);
     }
 }

@@ -27,6 +27,7 @@ use crate::audit_log::counted::CountedCalls;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::live::gate::Gate;
+use crate::live::gather::Gathered;
 use crate::live::state::Held;
 use crate::store::ChangeError;
 use crate::system::clock::Clock;
@@ -142,7 +143,8 @@ impl Service {
         M::decode(body).map_err(|_| Reason::InvalidArgument.into())
     }
 
-    /// The road itself, once the caller is identified: read it from top to bottom.
+    /// The road itself, once the caller is identified: read it from top to bottom. What most calls do not need
+    /// is boxed, so that a call's future stays small.
     async fn run<O: Operation>(
         &self,
         lane: &Lane,
@@ -155,7 +157,9 @@ impl Service {
             return Err(self.refuse(lane, ticket, None, Reason::Sealed.into()).await);
         };
         let live = &live;
-        self.ensure_month(lane, live).await;
+        if live.month(ticket.at.time).is_none() {
+            Box::pin(self.ensure_month(lane, live)).await;
+        }
         // decode
         let message: O::Message = match self.decode(call.method, call.body.clone()) {
             Ok(message) => message,
@@ -205,14 +209,17 @@ impl Service {
                 usage,
                 generation,
             };
-            match ticket.hand_in(live, change, held).await {
+            match Box::pin(ticket.hand_in(live, change, held)).await {
                 Ok(_held) => {
                     let now = live.state.hold();
                     let reply = decision.reply;
                     return Ok(self.answer::<O>(ticket, live, &now.snapshot, &message, reply));
                 }
                 Err(ChangeError::Conflict) if attempt < ATTEMPTS => live.settled().await,
-                Err(error) => return Err(self.not_committed(lane, ticket, live, error).await),
+                Err(error) => {
+                    let refused = self.not_committed(lane, ticket, live, error);
+                    return Err(Box::pin(refused).await);
+                }
             }
         }
     }
@@ -235,7 +242,8 @@ impl Service {
         };
         let prepared = O::prepare(message, &at)?;
         let refused = |refusal: Refusal| {
-            let mut detail = prepared.detail.clone();
+            let described = O::describe(&prepared.input, &held.snapshot);
+            let mut detail = described.unwrap_or_else(|| prepared.detail.clone());
             detail.outcome = Outcome::Refused(refusal.reason);
             Refused {
                 refusal,
@@ -243,17 +251,23 @@ impl Service {
             }
         };
         let needs = &prepared.needs;
-        let gathered = live.gather(held, &needs.scopes, &needs.ids).await;
-        let gathered = gathered.map_err(|reason| refused(reason.into()))?;
+        let gathered = if needs.scopes.is_empty() && needs.ids.is_empty() {
+            Gathered::default()
+        } else {
+            let gathered = Box::pin(live.gather(held, &needs.scopes, &needs.ids)).await;
+            gathered.map_err(|reason| refused(reason.into()))?
+        };
         let idempotency = match needs.request_id {
             None => None,
             Some(id) => {
                 let fingerprint = request_fingerprint(&live.keys.index, O::ACTION, body);
                 let name = &ticket.principal.name;
-                let found = live
-                    .idempotency(name, O::ACTION, id, fingerprint, ticket.at.time)
-                    .await;
-                Some(found.map_err(|reason| refused(reason.into()))?)
+                let found = live.idempotency(name, O::ACTION, id, fingerprint, ticket.at.time);
+                Some(
+                    Box::pin(found)
+                        .await
+                        .map_err(|reason| refused(reason.into()))?,
+                )
             }
         };
         let scene = Scene {

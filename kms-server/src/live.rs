@@ -1,6 +1,7 @@
 //! The unsealed service: state, publisher, keys of the log, unsealing and sealing. Exists only while
 //! unsealed; dropping it forgets every key.
 
+pub mod alarms;
 pub mod creation;
 pub mod gate;
 pub mod gather;
@@ -13,6 +14,7 @@ pub mod state;
 pub use opening::{OpenError, Parts};
 
 use crate::store::{Change, ChangeError, Published, Records, Writer};
+use alarms::Alarms;
 use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
 use kms_core::cipher::HashKey;
 use kms_core::key::record::Write;
@@ -32,6 +34,8 @@ pub struct Live {
     pub records: Records,
     /// The service's own keys.
     pub keys: Keys,
+    /// What the status tells.
+    pub alarms: Alarms,
     publisher: Arc<Publisher>,
     writer: Writer,
 }

@@ -68,7 +68,7 @@ pub struct Seal {
     pub method: Method,
     /// HPKE suite of the public half.
     suite: u8,
-    public: [u8; 32],
+    public: Vec<u8>,
 }
 
 /// What opens a seal's private half.
@@ -188,7 +188,7 @@ impl Keyring {
                 .bytes(&seal.id)
                 .u8(seal.method.number())
                 .u8(seal.suite);
-            bytes.bytes(&seal.public);
+            bytes.short(&seal.public);
         });
         sha256(&[&bytes.finish()])
     }
@@ -242,8 +242,8 @@ impl Keyring {
             id: make_bytes(entropy)?,
             created_at: now,
             method: Method::Passphrase(Protected::empty(passphrase, entropy)?),
-            suite: seal_key::SUITE,
-            public: seal_key::public_of(private.expose_bytes()),
+            suite: seal_key::SEAL_SUITE,
+            public: seal_key::seal_public_of(private.expose_bytes()).to_vec(),
         };
         let context = self.private_context(&seal);
         if let Method::Passphrase(protected) = &mut seal.method {

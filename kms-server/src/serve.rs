@@ -22,7 +22,7 @@ use kms_core::audit::leaf::SystemEvent;
 use kms_core::entropy::Entropy;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What a daemon is made from.
 pub struct Start {
@@ -45,6 +45,7 @@ pub struct Running {
     gate: Arc<Gate>,
     audit: AuditLog,
     home: Home,
+    passes: watch::Receiver<u64>,
     reload: Arc<Notify>,
     // held to the last
     _lock: DirectoryLock,
@@ -75,11 +76,12 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
             .map_err(|failure| failure.beside(path))?;
     }
     let reload = Arc::new(Notify::new());
-    home.start(
+    let passes = home.start(
         Arc::clone(&service),
         Arc::clone(&identity),
         Arc::clone(&reload),
         start.datasets,
+        start.config.clock.synchronised.clone(),
     )?;
     let settings = grpc::Settings {
         identity,
@@ -97,6 +99,7 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
         gate,
         audit,
         home,
+        passes,
         reload,
         _lock: lock,
     })
@@ -118,6 +121,12 @@ impl Running {
     #[must_use]
     pub fn counts(&self) -> grpc::Counts {
         self.network.counts()
+    }
+
+    /// Counts the passes that the jobs have ended.
+    #[must_use]
+    pub fn passes(&self) -> watch::Receiver<u64> {
+        self.passes.clone()
     }
 
     /// The log, for its figures.

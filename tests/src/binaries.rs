@@ -33,9 +33,12 @@ pub fn example(package: &str, name: &str) -> PathBuf {
     folder().join("examples").join(name)
 }
 
-/// Folder of the finished binaries. The first call builds them.
+/// Folder of the finished binaries. The first call builds them, unless `KMS_TESTS_BINARIES` names a folder.
 fn folder() -> &'static Path {
     FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("KMS_TESTS_BINARIES") {
+            return folder.into();
+        }
         build(&["--workspace", "--bins"]);
         target().join("release")
     })

@@ -16,5 +16,6 @@ pub mod console;
 pub mod credentials;
 pub mod daemon;
 pub mod gauge;
+pub mod in_process;
 pub mod rpc;
 pub mod wire;

@@ -112,12 +112,14 @@ pub(super) fn read(segments: &Segments, query: &Query) -> io::Result<Page> {
     Ok(page)
 }
 
-/// Visits leaves from `from` upward, to the durable end.
+/// Visits leaves from `from` upward, to what is the durable end when it begins: of a segment that fills up
+/// and is followed by another meanwhile it knows no more than that.
 pub(super) fn walk_forward(
     segments: &Segments,
     from: u64,
     mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
 ) -> io::Result<()> {
+    let end = segments.len();
     let Some((mut index, mut readable)) = segments.holding(from) else {
         return Ok(());
     };
@@ -126,7 +128,7 @@ pub(super) fn walk_forward(
         for block in open.block_of(from)..open.blocks() {
             let mut flow = ControlFlow::Continue(());
             open.each(block, |sequence, leaf| {
-                if sequence >= from && flow.is_continue() {
+                if (from..end).contains(&sequence) && flow.is_continue() {
                     flow = visit(sequence, leaf);
                 }
             })?;

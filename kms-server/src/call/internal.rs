@@ -7,9 +7,10 @@ use super::operation::Refused;
 use super::ticket::{Decided, Ticket};
 use crate::audit_log::counted::Row;
 use crate::audit_log::{AuditLog, Space, Submission};
-use crate::live::Live;
 use crate::live::gate::Gate;
+use crate::live::publisher::Luggage;
 use crate::live::state::Held;
+use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
 use crate::system::clock::Clock;
 use kms_core::audit::leaf::{Month, SystemEvent};
@@ -101,6 +102,25 @@ impl Service {
                 Err(error) => return Err(self.not_committed(lane, ticket, live, error).await),
             }
         }
+    }
+
+    /// Writes what needs no entry: marks, counts, forgotten request ids. Not asked again after a conflict.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn housekeep(&self, live: &Live, change: Change) -> Result<(), ChangeError> {
+        let committed = live.submit(Submitted {
+            id: self.scribe.next_id(),
+            writes: change.writes,
+            leaves: Vec::new(),
+            generation: live.state.generation(),
+            restricts: false,
+            luggage: Luggage {
+                usage: Vec::new(),
+                space: Space::Operator,
+            },
+        });
+        committed.await.map(drop)
     }
 
     async fn internal_step<A: ActionKind, R>(

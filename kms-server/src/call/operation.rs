@@ -33,6 +33,11 @@ pub(super) trait Operation {
         at: &At<'_>,
     ) -> Result<Prepared<Self::Input<'m>>, Refused>;
 
+    /// What the entry says of a call that is refused after it was prepared; `None`: what was prepared.
+    fn describe(_: &Self::Input<'_>, _: &Snapshot) -> Option<Detail> {
+        None
+    }
+
     /// Hands it to the engine.
     fn decide(
         input: &Self::Input<'_>,

@@ -6,8 +6,8 @@ use super::render;
 use super::road::Incoming;
 use super::ticket::Ticket;
 use super::{Service, parse};
-use crate::live::Live;
 use crate::live::gate::NotUnsealed;
+use crate::live::{Live, alarms};
 use crate::seal::passphrase::Passphrase;
 use crate::seal::{Method, UnsealError};
 use crate::system::disk;
@@ -132,9 +132,12 @@ impl Service {
         status.rotations_overdue = overdue;
         status.timers_paused = mark.paused;
         if mark.paused {
-            "the clock cannot be trusted: confirm it with `kms clock confirm`"
-                .clone_into(&mut status.timers_paused_reason);
+            let doubt = live.alarms.get(alarms::CLOCK);
+            status.timers_paused_reason = doubt.unwrap_or_else(|| {
+                "the clock is in doubt: confirm it with `kms clock confirm`".to_owned()
+            });
         }
+        status.alarms.extend(live.alarms.texts());
     }
 
     fn seal_info(&self, method: &Method) -> v1::SealInfo {
@@ -176,7 +179,9 @@ impl Service {
             return self.finish(lane, ticket, Err(refused)).await;
         }
         // acts first; the entry follows, under the intake's key
-        self.gate.seal().await;
+        if !self.gate.seal().await {
+            return self.finish(lane, ticket, Err(Reason::Sealed.into())).await;
+        }
         tracing::warn!("sealed by an operator");
         self.finish(lane, ticket, Ok(v1::SealResponse {})).await
     }

@@ -136,19 +136,22 @@ impl Drop for Ticket<'_> {
 }
 
 impl Service {
-    /// Logs a refusal; what the caller is told when that is durable.
-    pub(super) async fn refuse(
-        &self,
-        lane: &Lane,
-        ticket: &mut Ticket<'_>,
-        live: Option<&Live>,
+    /// Logs a refusal; what the caller is told when that is durable. Boxed: most calls do not need it, and
+    /// their futures stay small.
+    pub(super) fn refuse<'a>(
+        &'a self,
+        lane: &'a Lane,
+        ticket: &'a mut Ticket<'_>,
+        live: Option<&'a Live>,
         refused: Refused,
-    ) -> Refusal {
-        let facts = Facts::single(ticket.action, *refused.detail);
-        match self.log(lane, ticket, live, &facts).await {
-            Ok(()) => refused.refusal,
-            Err(refusal) => refusal,
-        }
+    ) -> impl Future<Output = Refusal> + 'a {
+        Box::pin(async move {
+            let facts = Facts::single(ticket.action, *refused.detail);
+            match self.log(lane, ticket, live, &facts).await {
+                Ok(()) => refused.refusal,
+                Err(refusal) => refusal,
+            }
+        })
     }
 
     /// Logs a call that changed nothing.

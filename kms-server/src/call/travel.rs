@@ -46,6 +46,23 @@ impl Service {
         }
     }
 
+    /// Who calls, then the road.
+    async fn journey(&self, lane: &Lane, call: Incoming) -> Result<Bytes, Refusal> {
+        let now = self.clock.now();
+        let principal = match self.identity.identify(&call.connection, now) {
+            Ok(principal) => principal,
+            Err(reason) => {
+                self.strangers
+                    .note(call.connection.peer().ip(), reason, now);
+                return Err(reason.into());
+            }
+        };
+        let about = (&call.id, &*call.connection, call.trace_id);
+        let mut ticket = self.ticket(lane, &principal, about);
+        ticket.method = call.method.name;
+        self.dispatch(lane, &mut ticket, &call).await
+    }
+
     async fn one<O: Operation>(
         &self,
         lane: &Lane,
@@ -85,6 +102,7 @@ impl Service {
         }
     }
 
+    /// Each RPC's future is boxed: the largest of them must not be the size of all.
     async fn dispatch(
         &self,
         lane: &Lane,
@@ -94,34 +112,44 @@ impl Service {
         use control::{dataset, listing, rotation, version};
         use data_plane::{direct, generate, unwrap};
         match call.method.name {
-            "GenerateDataKey" => self.one::<generate::Single>(lane, ticket, call).await,
-            "GenerateDataKeys" => self.one::<generate::Batch>(lane, ticket, call).await,
-            "UnwrapDataKey" => self.one::<unwrap::Single>(lane, ticket, call).await,
-            "UnwrapDataKeys" => self.one::<unwrap::Batch>(lane, ticket, call).await,
-            "Encrypt" => self.one::<direct::Encrypt>(lane, ticket, call).await,
-            "Decrypt" => self.one::<direct::Decrypt>(lane, ticket, call).await,
-            "Rewrap" => self.rewrap(lane, ticket, call).await,
-            "CreateDataset" => self.one::<dataset::Create>(lane, ticket, call).await,
-            "GetDataset" => self.one::<dataset::Get>(lane, ticket, call).await,
-            "UpdateDataset" => self.one::<dataset::Update>(lane, ticket, call).await,
-            "ListDatasets" => self.one::<listing::Datasets>(lane, ticket, call).await,
-            "ListVersions" => self.one::<listing::Versions>(lane, ticket, call).await,
-            "RotateDataset" => self.one::<rotation::Rotate>(lane, ticket, call).await,
-            "EmergencyRotateDataset" => self.one::<rotation::Emergency>(lane, ticket, call).await,
-            "DisableVersion" => self.one::<version::Disable>(lane, ticket, call).await,
-            "EnableVersion" => self.one::<version::Enable>(lane, ticket, call).await,
-            "RestoreVersion" => self.one::<version::Restore>(lane, ticket, call).await,
-            "ScheduleVersionDestruction" => self.one::<version::Schedule>(lane, ticket, call).await,
-            "CreateShredSecrets" => self.one::<shred::Create>(lane, ticket, call).await,
-            "GetShredSecret" => self.one::<shred::Get>(lane, ticket, call).await,
-            "BlockShredSecret" => self.one::<shred::Block>(lane, ticket, call).await,
-            "UnblockShredSecret" => self.one::<shred::Unblock>(lane, ticket, call).await,
-            "DestroyShredSecret" => self.one::<shred::Destroy>(lane, ticket, call).await,
-            "GetStatus" => Ok(encoded(&self.get_status(lane, ticket, call).await?)),
-            "Seal" => Ok(encoded(&self.seal(lane, ticket, call).await?)),
-            "Unseal" => Ok(encoded(&self.unseal(lane, ticket, call).await?)),
-            "ConfirmClock" => Ok(encoded(&self.confirm_clock(lane, ticket, call).await?)),
-            "ListEntries" => Ok(encoded(&self.list_entries(lane, ticket, call).await?)),
+            "GenerateDataKey" => Box::pin(self.one::<generate::Single>(lane, ticket, call)).await,
+            "GenerateDataKeys" => Box::pin(self.one::<generate::Batch>(lane, ticket, call)).await,
+            "UnwrapDataKey" => Box::pin(self.one::<unwrap::Single>(lane, ticket, call)).await,
+            "UnwrapDataKeys" => Box::pin(self.one::<unwrap::Batch>(lane, ticket, call)).await,
+            "Encrypt" => Box::pin(self.one::<direct::Encrypt>(lane, ticket, call)).await,
+            "Decrypt" => Box::pin(self.one::<direct::Decrypt>(lane, ticket, call)).await,
+            "Rewrap" => Box::pin(self.rewrap(lane, ticket, call)).await,
+            "CreateDataset" => Box::pin(self.one::<dataset::Create>(lane, ticket, call)).await,
+            "GetDataset" => Box::pin(self.one::<dataset::Get>(lane, ticket, call)).await,
+            "UpdateDataset" => Box::pin(self.one::<dataset::Update>(lane, ticket, call)).await,
+            "ListDatasets" => Box::pin(self.one::<listing::Datasets>(lane, ticket, call)).await,
+            "ListVersions" => Box::pin(self.one::<listing::Versions>(lane, ticket, call)).await,
+            "RotateDataset" => Box::pin(self.one::<rotation::Rotate>(lane, ticket, call)).await,
+            "EmergencyRotateDataset" => {
+                Box::pin(self.one::<rotation::Emergency>(lane, ticket, call)).await
+            }
+            "DisableVersion" => Box::pin(self.one::<version::Disable>(lane, ticket, call)).await,
+            "EnableVersion" => Box::pin(self.one::<version::Enable>(lane, ticket, call)).await,
+            "RestoreVersion" => Box::pin(self.one::<version::Restore>(lane, ticket, call)).await,
+            "ScheduleVersionDestruction" => {
+                Box::pin(self.one::<version::Schedule>(lane, ticket, call)).await
+            }
+            "CreateShredSecrets" => Box::pin(self.one::<shred::Create>(lane, ticket, call)).await,
+            "GetShredSecret" => Box::pin(self.one::<shred::Get>(lane, ticket, call)).await,
+            "BlockShredSecret" => Box::pin(self.one::<shred::Block>(lane, ticket, call)).await,
+            "UnblockShredSecret" => Box::pin(self.one::<shred::Unblock>(lane, ticket, call)).await,
+            "DestroyShredSecret" => Box::pin(self.one::<shred::Destroy>(lane, ticket, call)).await,
+            "GetStatus" => Ok(encoded(
+                &Box::pin(self.get_status(lane, ticket, call)).await?,
+            )),
+            "Seal" => Ok(encoded(&Box::pin(self.seal(lane, ticket, call)).await?)),
+            "Unseal" => Ok(encoded(&Box::pin(self.unseal(lane, ticket, call)).await?)),
+            "ConfirmClock" => Ok(encoded(
+                &Box::pin(self.confirm_clock(lane, ticket, call)).await?,
+            )),
+            "ListEntries" => Ok(encoded(
+                &Box::pin(self.list_entries(lane, ticket, call)).await?,
+            )),
             _ => {
                 let live = self.gate.live();
                 let refused = Reason::Unimplemented.into();
@@ -146,20 +174,9 @@ impl Road for Service {
         self.scribe.next_id()
     }
 
-    async fn travel(&self, lane: &Lane, call: Incoming) -> Result<Bytes, Refusal> {
-        let now = self.clock.now();
-        let principal = match self.identity.identify(&call.connection, now) {
-            Ok(principal) => principal,
-            Err(reason) => {
-                self.strangers
-                    .note(call.connection.peer().ip(), reason, now);
-                return Err(reason.into());
-            }
-        };
-        let about = (&call.id, &*call.connection, call.trace_id);
-        let mut ticket = self.ticket(lane, &principal, about);
-        ticket.method = call.method.name;
-        self.dispatch(lane, &mut ticket, &call).await
+    fn travel(&self, lane: &Lane, call: Incoming) -> impl Future<Output = Result<Bytes, Refusal>> {
+        // boxed: the transport moves a call's future several times before it is polled
+        Box::pin(self.journey(lane, call))
     }
 
     async fn refused(&self, lane: &Lane, early: Early) {

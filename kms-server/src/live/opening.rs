@@ -1,6 +1,7 @@
 //! From master key to service: loads and verifies the store, makes the log whole, starts writer and
 //! publisher. Refuses what does not add up; never repairs.
 
+use super::alarms::Alarms;
 use super::publisher::Publisher;
 use super::state::State;
 use super::{Keys, Live};
@@ -129,6 +130,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         state,
         records,
         keys,
+        alarms: Alarms::default(),
         publisher,
         writer,
     }))

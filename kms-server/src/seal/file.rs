@@ -2,7 +2,7 @@
 
 use super::passphrase::Protected;
 use super::{Keyring, Method, Publics, SEALS_MAX, Seal};
-use kms_core::cipher::seal_key::SUITE;
+use kms_core::cipher::seal_key::{SEAL_PUBLIC_LEN, SEAL_SUITE};
 use kms_core::cipher::sha256;
 use kms_core::cipher::signature::PublicKey;
 use kms_core::codec::{Malformed, Reader, Writer};
@@ -60,7 +60,7 @@ pub(super) fn encode_head(keyring: &Keyring) -> Writer {
 /// Everything of a seal before its method's own bytes.
 pub(super) fn encode_seal_head(seal: &Seal, out: &mut Writer) {
     out.bytes(&seal.id).u8(seal.method.number()).u8(seal.suite);
-    out.bytes(&seal.public).i64(seal.created_at.as_micros());
+    out.short(&seal.public).i64(seal.created_at.as_micros());
 }
 
 /// Reads what [`encode`] writes, and nothing else.
@@ -113,12 +113,17 @@ fn decode_seal(reader: &mut Reader<'_>) -> Result<Seal, Malformed> {
     let id = reader.array()?;
     let number = reader.u8()?;
     let suite = reader.u8()?;
-    let public = reader.array()?;
+    let public = reader.short()?.to_vec();
     let created_at = Timestamp::from_micros(reader.i64()?);
     let bytes = reader.short()?;
     // A suite that we do not know is a seal that we cannot open, whatever its method.
     let method = match number {
-        1 if suite == SUITE => Method::Passphrase(Protected::decode(bytes)?),
+        1 if suite == SEAL_SUITE => {
+            if public.len() != SEAL_PUBLIC_LEN {
+                return Err(Malformed);
+            }
+            Method::Passphrase(Protected::decode(bytes)?)
+        }
         number => Method::Unknown {
             number,
             bytes: bytes.to_vec(),

@@ -31,7 +31,7 @@ impl Keyring {
             .iter()
             .map(|seal| {
                 let bound = self.wrap_context(seal);
-                seal_key::encrypt_to_psk(
+                seal_key::encrypt_to_seal(
                     &seal.public,
                     pre_shared,
                     label::SEAL_MASTER,
@@ -58,7 +58,7 @@ impl Keyring {
             id: &psk_id,
         };
         let bound = self.wrap_context(seal);
-        let plaintext = seal_key::decrypt_with_psk(
+        let plaintext = seal_key::decrypt_with_seal(
             private.expose_bytes(),
             pre_shared,
             label::SEAL_MASTER,

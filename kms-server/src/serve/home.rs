@@ -3,6 +3,7 @@
 use super::assembly::other;
 use crate::call::Service;
 use crate::call::road::Road;
+use crate::config::SynchronisedProbe;
 use crate::identity::Identity;
 use crate::jobs;
 use crate::live::gate::{Gate, NotUnsealed};
@@ -26,6 +27,8 @@ struct Work {
     identity: Arc<Identity>,
     reload: Arc<Notify>,
     datasets: NewDatasets,
+    probe: Option<SynchronisedProbe>,
+    passes: watch::Sender<u64>,
     ready: mpsc::Sender<Result<(), Failure>>,
 }
 
@@ -116,27 +119,33 @@ impl Home {
         end.map_err(failure)
     }
 
-    /// Starts the jobs; returns when the datasets are there.
+    /// Starts the jobs; returns when the datasets are there, with the count of the jobs' passes.
     pub(super) fn start(
         &self,
         service: Arc<Service>,
         identity: Arc<Identity>,
         reload: Arc<Notify>,
         datasets: NewDatasets,
-    ) -> Result<(), Failure> {
+        probe: Option<SynchronisedProbe>,
+    ) -> Result<watch::Receiver<u64>, Failure> {
+        let passes = watch::Sender::new(0);
+        let counted = passes.subscribe();
         let (ready, made) = mpsc::channel();
         let work = Work {
             service,
             identity,
             reload,
             datasets,
+            probe,
+            passes,
             ready,
         };
         let sent = self.work.send(work);
         sent.map_err(|error| other("the jobs do not start", &error))?;
         self.begin.notify_one();
         made.recv()
-            .map_err(|error| other("the jobs ended early", &error))?
+            .map_err(|error| other("the jobs ended early", &error))??;
+        Ok(counted)
     }
 
     /// Ends the jobs; publishing goes on.
@@ -173,7 +182,7 @@ async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
     let _ = work.ready.send(made);
     let service = &*work.service;
     tokio::join!(
-        jobs::run(service, &lane),
+        jobs::run(service, &lane, work.probe, &work.passes),
         service.count_strangers(),
         work.identity.keep_fresh(work.reload),
     );

@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod life_cycle;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod rewrap_crash;

@@ -8,12 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The start failed with a message that says `words` (in small letters), not with a panic.
-fn assert_plain(refused: &Refused, words: &[&str]) {
-    assert!(
-        matches!(refused.code, Some(code) if code != 0 && code != 101),
-        "{refused:?}"
-    );
+/// The start failed with this exit code (docs/operations.md) and one line that says `words`, in small letters.
+fn assert_plain(refused: &Refused, code: i32, words: &[&str]) {
+    assert_eq!(refused.code, Some(code), "{refused:?}");
     let said = refused.said.to_lowercase();
     for word in words {
         assert!(said.contains(word), "no word {word:?} in: {}", refused.said);
@@ -106,7 +103,7 @@ fn an_unknown_setting_is_refused_by_name() {
     let path = installation.dir().join("kms.toml");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("surprise = 1\n{text}")).unwrap();
-    assert_plain(&installation.try_start(&[]).unwrap_err(), &["surprise"]);
+    assert_plain(&installation.try_start(&[]).unwrap_err(), 10, &["surprise"]);
 }
 
 #[test]
@@ -117,7 +114,7 @@ fn the_wrong_passphrase_is_named() {
         .dir()
         .join(config["seal"]["passphrase_file"].as_str().unwrap());
     fs::write(path, "not the passphrase that it was\n").unwrap();
-    assert_plain(&installation.try_start(&[]).unwrap_err(), &["passphrase"]);
+    assert_plain(&installation.try_start(&[]).unwrap_err(), 15, &["passphrase"]);
 }
 
 #[test]
@@ -126,7 +123,7 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let refused = installation.try_start(&["--listen", &address]).unwrap_err();
-    assert_plain(&refused, &[&address, "in use"]);
+    assert_plain(&refused, 13, &[&address, "in use"]);
 }
 
 #[test]
@@ -134,7 +131,7 @@ fn a_second_daemon_on_the_same_data_is_refused() {
     let installation = Installation::new();
     let daemon = installation.start();
     let refused = installation.try_start(&[]).unwrap_err();
-    assert_plain(&refused, &["another"]);
+    assert_plain(&refused, 12, &["another"]);
     assert!(daemon.terminate().success());
 }
 
@@ -144,7 +141,7 @@ fn a_data_directory_that_others_can_read_is_refused() {
     fs::set_permissions(data(&installation), fs::Permissions::from_mode(0o755)).unwrap();
     assert_plain(
         &installation.try_start(&[]).unwrap_err(),
-        &["data", "chmod"],
+        11, &["data", "chmod"],
     );
 }
 
@@ -154,7 +151,7 @@ fn development_mode_stays_on_this_machine() {
     let refused = installation
         .try_start(&["--listen", "0.0.0.0:0"])
         .unwrap_err();
-    assert_plain(&refused, &["loopback"]);
+    assert_plain(&refused, 10, &["loopback"]);
 }
 
 #[tokio::test]
@@ -186,7 +183,7 @@ async fn damaged_store_files_are_told_and_never_give_a_wrong_key() {
             match installation.try_start(&[]) {
                 Err(refused) => {
                     refused_starts += 1;
-                    assert_plain(&refused, &[]);
+                    assert_plain(&refused, 16, &[]);
                     assert!(refused.said.lines().count() < 40, "{}", refused.said);
                 }
                 Ok(daemon) => {
@@ -259,5 +256,5 @@ fn a_full_disk_is_named() {
         return;
     };
     fs::write(small.0.join("ballast"), vec![1; (1 << 20) - 8_192]).unwrap();
-    assert_plain(&installation.try_start(&[]).unwrap_err(), &["space"]);
+    assert_plain(&installation.try_start(&[]).unwrap_err(), 14, &["space"]);
 }

@@ -122,3 +122,23 @@ fn details_pass_with_their_heads_principal() {
     };
     assert_eq!(read_all(&log, query(false, filter)), [4, 5, 6, 7]);
 }
+
+#[test]
+fn a_log_that_grows_while_it_is_read_shows_no_gap() {
+    let dir = TempDir::new().unwrap();
+    let (log, _) = open(dir.path());
+    (0..10).for_each(|n| assert_eq!(log.append_blocking(status_call(n)), Ok(n)));
+    let mut seen = Vec::new();
+    reading::walk_forward(&log.shared.segments, 0, |sequence, _| {
+        if seen.is_empty() {
+            // enough to fill this segment and to begin the next
+            (10..800).for_each(|n| assert_eq!(log.append_blocking(status_call(n)), Ok(n)));
+        }
+        seen.push(sequence);
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(log.figures().segments >= 1);
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    assert_eq!(read_all(&log, query(false, Filter::default())).len(), 800);
+}

@@ -4,11 +4,11 @@ use super::{blamed, key_context, named, scopes, secret_uses};
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
 use crate::call::parse;
 use crate::call::render::Renderer;
-use kms_core::audit::Outcome;
+use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::crc32c;
 use kms_core::engine::{
-    Decision, DecryptItem, Decrypted, EncryptItem, Encrypted, Refusal, decrypt, decrypt_detail,
-    encrypt, encrypt_detail, limits, parse_blob,
+    Decision, DecryptItem, Decrypted, EncryptItem, Encrypted, Refusal, Snapshot, decrypt,
+    decrypt_detail, encrypt, encrypt_detail, limits, parse_blob,
 };
 use kms_core::format::wrapped::{BlobKind, Header};
 use kms_core::policy::{Action, Authorised, act};
@@ -56,12 +56,15 @@ impl Operation for Encrypt {
         let target = named(at, &message.dataset)?;
         let input = Self::read(at, target, message)
             .map_err(|refusal| Refused::about(target.key_id(), refusal))?;
-        let detail = encrypt_detail(at.snapshot, target.key_id(), &input.1, Outcome::Ok);
         let mut prepared = Prepared::new(target.key_id(), input);
-        prepared.detail = detail;
         let secrets = &prepared.input.1.secrets;
         prepared.needs.scopes = secrets.iter().map(|used| used.scope.clone()).collect();
         Ok(prepared)
+    }
+
+    fn describe(input: &Self::Input<'_>, snapshot: &Snapshot) -> Option<Detail> {
+        let dataset = input.0.dataset();
+        Some(encrypt_detail(snapshot, dataset, &input.1, Outcome::Ok))
     }
 
     async fn decide(
@@ -121,12 +124,15 @@ impl Operation for Decrypt {
         let target = blamed(at, &header);
         let input = Self::read(at, target, message, header, blob)
             .map_err(|refusal| Refused::about(target.key_id(), refusal))?;
-        let detail = decrypt_detail(at.snapshot, target.key_id(), &input.1, Outcome::Ok);
         let mut prepared = Prepared::new(target.key_id(), input);
-        prepared.detail = detail;
         let secrets = prepared.input.1.header.secrets();
         prepared.needs.ids = secrets.iter().map(|secret| secret.id).collect();
         Ok(prepared)
+    }
+
+    fn describe(input: &Self::Input<'_>, snapshot: &Snapshot) -> Option<Detail> {
+        let dataset = input.0.dataset();
+        Some(decrypt_detail(snapshot, dataset, &input.1, Outcome::Ok))
     }
 
     async fn decide(

@@ -8,7 +8,8 @@ use kms_core::codec::crc32c;
 use kms_core::engine::batch::{Item, RefusedItem};
 use kms_core::engine::generate::{GeneratedKeys, Generating};
 use kms_core::engine::{
-    Decision, GenerateItem, GeneratedKey, Refusal, generate_data_key, generate_detail, limits,
+    Decision, GenerateItem, GeneratedKey, Refusal, Snapshot, generate_data_key, generate_detail,
+    limits,
 };
 use kms_core::policy::{Action, Authorised, act};
 use kms_proto::v1;
@@ -66,13 +67,15 @@ impl Operation for Single {
 
     fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Allowed>, Refused> {
         let allowed = item(at, message)?;
-        let dataset = allowed.0.dataset();
-        let detail = generate_detail(at.snapshot, dataset, &allowed.1, Outcome::Ok);
-        let mut prepared = Prepared::new(dataset, allowed);
-        prepared.detail = detail;
+        let mut prepared = Prepared::new(allowed.0.dataset(), allowed);
         let secrets = &prepared.input.1.secrets;
         prepared.needs.scopes = secrets.iter().map(|used| used.scope.clone()).collect();
         Ok(prepared)
+    }
+
+    fn describe(input: &Self::Input<'_>, snapshot: &Snapshot) -> Option<Detail> {
+        let dataset = input.0.dataset();
+        Some(generate_detail(snapshot, dataset, &input.1, Outcome::Ok))
     }
 
     async fn decide(

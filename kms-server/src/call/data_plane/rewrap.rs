@@ -5,10 +5,10 @@ use super::{blamed, key_context};
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
 use crate::call::parse;
 use crate::call::render::Renderer;
-use kms_core::audit::Outcome;
+use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::crc32c;
 use kms_core::engine::{
-    Decision, Refusal, RewrapItem, Rewrapped, limits, parse_blob, rewrap, rewrap_detail,
+    Decision, Refusal, RewrapItem, Rewrapped, Snapshot, limits, parse_blob, rewrap, rewrap_detail,
 };
 use kms_core::format::wrapped::{BlobKind, Header};
 use kms_core::policy::{Action, Authorised, act};
@@ -61,12 +61,15 @@ impl Operation for Rewrap {
         let target = blamed(at, &header);
         let input = Self::read(at, target, message, header, blob)
             .map_err(|refusal| Refused::about(target.key_id(), refusal))?;
-        let detail = rewrap_detail(at.snapshot, target.key_id(), &input.1, Outcome::Ok);
         let mut prepared = Prepared::new(target.key_id(), input);
-        prepared.detail = detail;
         let secrets = prepared.input.1.header.secrets();
         prepared.needs.ids = secrets.iter().map(|secret| secret.id).collect();
         Ok(prepared)
+    }
+
+    fn describe(input: &Self::Input<'_>, snapshot: &Snapshot) -> Option<Detail> {
+        let dataset = input.0.dataset();
+        Some(rewrap_detail(snapshot, dataset, &input.1, Outcome::Ok))
     }
 
     async fn decide(

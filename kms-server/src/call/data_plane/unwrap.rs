@@ -9,7 +9,8 @@ use kms_core::codec::crc32c;
 use kms_core::engine::batch::{Item, RefusedItem};
 use kms_core::engine::unwrap::{UnwrappedKeys, Unwrapping};
 use kms_core::engine::{
-    Decision, Refusal, UnwrapItem, UnwrappedKey, limits, parse_blob, unwrap_data_key, unwrap_detail,
+    Decision, Refusal, Snapshot, UnwrapItem, UnwrappedKey, limits, parse_blob, unwrap_data_key,
+    unwrap_detail,
 };
 use kms_core::format::wrapped::{BlobKind, Header};
 use kms_core::policy::{Action, Authorised, act};
@@ -76,13 +77,15 @@ impl Operation for Single {
         at: &At<'_>,
     ) -> Result<Prepared<Allowed<'m>>, Refused> {
         let allowed = item(at, message)?;
-        let dataset = allowed.0.dataset();
-        let detail = unwrap_detail(at.snapshot, dataset, &allowed.1, Outcome::Ok);
-        let mut prepared = Prepared::new(dataset, allowed);
-        prepared.detail = detail;
+        let mut prepared = Prepared::new(allowed.0.dataset(), allowed);
         let secrets = prepared.input.1.header.secrets();
         prepared.needs.ids = secrets.iter().map(|secret| secret.id).collect();
         Ok(prepared)
+    }
+
+    fn describe(input: &Self::Input<'_>, snapshot: &Snapshot) -> Option<Detail> {
+        let dataset = input.0.dataset();
+        Some(unwrap_detail(snapshot, dataset, &input.1, Outcome::Ok))
     }
 
     async fn decide(

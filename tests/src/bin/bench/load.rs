@@ -65,7 +65,9 @@ async fn measure(side: &Side, point: Point, time: Duration) -> Figure {
     shared.measuring.set(true);
     tokio::time::sleep(time).await;
     shared.measuring.set(false);
-    let (elapsed, cpu) = (began.elapsed(), cpu_time(side.daemon.pid()) - cpu);
+    let elapsed = began.elapsed();
+    // a thread of the blocking pool that ended meanwhile takes its share along
+    let cpu = cpu_time(side.daemon.pid()).saturating_sub(cpu);
     shared.done.set(true);
     for each in loops {
         each.await.expect("a loop ends");

@@ -303,3 +303,6 @@ fn read_request(r: &mut Reader<'_>) -> Result<RequestRecord, Malformed> {
         marked: list(r, number)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

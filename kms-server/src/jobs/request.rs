@@ -1,0 +1,73 @@
+//! Forgets outcomes of request ids after a day, counted by wall clock and time mark both.
+
+use crate::call::Service;
+use crate::live::Live;
+use crate::store::StoreError;
+use kms_core::engine::upkeep::{forget_requests, is_forgotten};
+use kms_core::key::record::{Record, Tree};
+use kms_core::time::Timestamp;
+use std::time::Duration;
+
+/// From one look to the next.
+const LOOK_EVERY: Duration = Duration::from_hours(1);
+/// Records read and removed at once.
+const PAGE: usize = 500;
+
+/// When to look again.
+#[derive(Default)]
+pub(super) struct Forgetting {
+    next: Duration,
+}
+
+impl Forgetting {
+    /// Looks at all outcomes, once an hour.
+    pub(super) async fn pass(&mut self, service: &Service, live: &Live) {
+        let monotonic = service.clock().monotonic();
+        if monotonic < self.next {
+            return;
+        }
+        self.next = monotonic + LOOK_EVERY;
+        let known = service
+            .clock()
+            .now()
+            .min(live.state.time_mark().0.high_water);
+        if let Err(error) = forget(service, live, known).await {
+            tracing::warn!(%error, "old request ids were not forgotten");
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ForgetError {
+    #[error(transparent)]
+    Read(#[from] StoreError),
+    #[error(transparent)]
+    Change(#[from] crate::store::ChangeError),
+}
+
+async fn forget(service: &Service, live: &Live, now: Timestamp) -> Result<(), ForgetError> {
+    let mut after: Option<Box<[u8]>> = None;
+    loop {
+        let records = live.records.clone();
+        let from = after.take();
+        let read = move || records.range(Tree::Request, from.as_deref(), PAGE);
+        let page = tokio::task::spawn_blocking(read).await;
+        let page = page.map_err(|_| StoreError::Stopped)??;
+        let old: Vec<_> = page
+            .stored
+            .into_iter()
+            .filter(|stored| match &stored.record {
+                Some(Record::Request(record)) => is_forgotten(record, now),
+                _ => false,
+            })
+            .map(|stored| (stored.key, stored.revision))
+            .collect();
+        if !old.is_empty() {
+            service.housekeep(live, forget_requests(old)).await?;
+        }
+        after = page.next_after;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}

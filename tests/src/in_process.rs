@@ -1,0 +1,90 @@
+//! The daemon inside the test's own process, over real sockets, with a clock that the test moves.
+//!
+//! The installation is made by the real program first; only the clock is not the system's.
+
+use crate::caller::Caller;
+use crate::daemon::{Installation, Role};
+use crate::wire::Wire;
+use kms_core::cipher::system_entropy::SystemEntropy;
+use kms_core::time::Timestamp;
+use kms_server::config::Config;
+use kms_server::serve::{Running, Start, serve};
+use kms_server::system::clock::{Clock, ManualClock, SystemClock};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A day.
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An installation that is served inside this process when it is served.
+#[derive(Debug)]
+pub struct InProcess {
+    /// Files, profiles, certificates.
+    pub installation: Installation,
+    /// Moves when it is told.
+    pub clock: Arc<ManualClock>,
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl InProcess {
+    /// A fresh installation; the clock begins at the system's time.
+    ///
+    /// # Panics
+    /// When the real daemon does not start or stop.
+    #[must_use]
+    pub fn new() -> Self {
+        let installation = Installation::new();
+        assert!(installation.start().terminate().success());
+        let now = SystemClock::new().now();
+        Self {
+            installation,
+            clock: Arc::new(ManualClock::new(now)),
+        }
+    }
+
+    /// Wall time as the daemon sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A machine that was off for `time`: wall time goes on, monotonic time begins anew. Only while not served.
+    pub fn pass_unserved(&mut self, time: Duration) {
+        self.clock = Arc::new(ManualClock::new(self.now().saturating_add(time)));
+    }
+
+    /// Serves on a free port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn serve(&self) -> Running {
+        let config = Config::load(&self.installation.dir().join("kms.toml"));
+        let start = Start {
+            config: config.expect("the configuration that dev wrote"),
+            clock: self.clock.clone(),
+            entropy: Arc::new(SystemEntropy::new()),
+            listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+            datasets: Vec::new(),
+        };
+        let started = tokio::task::spawn_blocking(move || serve(start)).await;
+        started
+            .expect("the start does not panic")
+            .unwrap_or_else(|failure| panic!("no start: {failure}"))
+    }
+
+    /// A connection as `role`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn caller(&self, running: &Running, role: Role) -> Caller {
+        let credentials = self.installation.credentials(role);
+        let wire = Wire::connect(running.address(), &credentials).await;
+        Caller::new(wire.expect("a connection"))
+    }
+}
