@@ -179,7 +179,9 @@ impl Service {
             return self.finish(lane, ticket, Err(refused)).await;
         }
         // acts first; the entry follows, under the intake's key
-        self.gate.seal().await;
+        if !self.gate.seal().await {
+            return self.finish(lane, ticket, Err(Reason::Sealed.into())).await;
+        }
         tracing::warn!("sealed by an operator");
         self.finish(lane, ticket, Ok(v1::SealResponse {})).await
     }

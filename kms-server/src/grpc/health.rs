@@ -60,14 +60,7 @@ where
     let sealed = *line.worker.shared.sealed.borrow();
     match (serving(&service, sealed), watch) {
         (_, true) => open(line, call, service),
-        // the protocol's own word for it is NOT_FOUND
-        (ServingStatus::ServiceUnknown, false) => {
-            let mut response = refusal(call, Reason::Unimplemented);
-            let headers = response.headers_mut();
-            let not_found = tonic::Code::NotFound as i32;
-            headers.insert(tonic::Status::GRPC_STATUS, not_found.into());
-            response
-        }
+        (ServingStatus::ServiceUnknown, false) => unknown(call),
         (now, false) => success(call.id, Reply::Single(encoded(now))),
     }
 }
@@ -116,6 +109,15 @@ fn serving(service: &str, sealed: bool) -> ServingStatus {
 fn encoded(status: ServingStatus) -> Bytes {
     let status = status.into();
     frame(&HealthCheckResponse { status }.encode_to_vec())
+}
+
+/// The protocol's own word for a service that is not there; no reason of ours says it.
+fn unknown(call: Call) -> Response<Reply> {
+    let mut response = success(call.id, Reply::Empty);
+    let code = tonic::Code::NotFound as i32;
+    let headers = response.headers_mut();
+    headers.insert(tonic::Status::GRPC_STATUS, code.into());
+    response
 }
 
 fn refusal(call: Call, reason: Reason) -> Response<Reply> {

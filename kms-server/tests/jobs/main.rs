@@ -7,3 +7,5 @@ mod scene;
 mod schedule;
 #[cfg(test)]
 mod timer;
+#[cfg(test)]
+mod upkeep;

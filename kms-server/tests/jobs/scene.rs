@@ -1,14 +1,14 @@
 //! A daemon on a development installation, with a clock that stands still until it is moved.
 
 use kms_core::cipher::system_entropy::SystemEntropy;
-use kms_core::engine::{Change, NewDataset};
+use kms_core::engine::NewDataset;
 use kms_core::key::record::{
     DatasetPolicy, Expect, Record, RecordKey, TimeMark, VersionRecord, VersionState, Write,
 };
 use kms_core::key::rotation::PERIOD_DEFAULT;
 use kms_core::name::{CallId, DatasetName, RetentionClass, SecretKind, VersionNumber};
 use kms_core::time::Timestamp;
-use kms_server::audit_log::Space;
+use kms_server::audit_log::{AuditLog, Space};
 use kms_server::config::SynchronisedProbe;
 use kms_server::dev::{Options, prepare};
 use kms_server::live::publisher::Luggage;
@@ -98,6 +98,10 @@ impl Scene {
         self.running.as_ref().unwrap().gate().live().unwrap()
     }
 
+    pub(crate) fn audit(&self) -> &AuditLog {
+        self.running.as_ref().unwrap().audit()
+    }
+
     /// Waits for the end of the next pass.
     pub(crate) fn pass(&mut self) {
         let mut passes = self.running.as_ref().unwrap().passes();
@@ -133,11 +137,7 @@ impl Scene {
         let live = self.live();
         let submitted = live.submit(Submitted {
             id: CallId([7; 16]),
-            writes: Change {
-                writes: vec![write],
-                restricts: false,
-            }
-            .writes,
+            writes: vec![write],
             leaves: Vec::new(),
             generation: live.state.generation(),
             restricts: false,
