@@ -16,17 +16,17 @@ use crate::seal::passphrase::Passphrase;
 use crate::system::clock::Clock;
 use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
-use crate::system::{directory, private_file};
+use crate::system::{directory, listen, private_file};
 use kms_core::cipher::self_test;
 use kms_core::engine::NewDataset;
 use kms_core::entropy::Entropy;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where it listens when nothing says otherwise.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ pub fn prepare(
         None => LISTEN,
     };
     loopback_only(listen)?;
-    let (listener, listen) = bind(listen)?;
+    let (listener, listen) = listen::bind(listen)?;
     if !written {
         make(&place, listen, clock, entropy)?;
     }
@@ -182,31 +182,6 @@ fn loopback_only(listen: SocketAddr) -> Result<(), Failure> {
          or `kms-server run` with a configuration of your own"
     );
     Err(Failure::new(FailureKind::Configuration, message))
-}
-
-/// Binds the address; with port 0 the operating system chooses one.
-///
-/// # Errors
-/// [`FailureKind::PortInUse`] when another program has it.
-pub fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let bound = TcpListener::bind(listen).and_then(|listener| {
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    bound.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(
-            FailureKind::PortInUse,
-            format!("{listen} is in use by another program: stop it, or listen elsewhere"),
-        ),
-        std::io::ErrorKind::PermissionDenied => Failure::new(
-            FailureKind::Permissions,
-            format!("this user may not listen on {listen}"),
-        ),
-        _ => Failure::new(
-            FailureKind::Other,
-            format!("cannot listen on {listen}: {error}"),
-        ),
-    })
 }
 
 #[cfg(test)]

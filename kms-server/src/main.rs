@@ -9,7 +9,7 @@ use kms_server::dev::{self, Options};
 use kms_server::serve::{self, Running, Start};
 use kms_server::system::clock::{Clock, SystemClock};
 use kms_server::system::failure::{Failure, FailureKind};
-use kms_server::system::memory;
+use kms_server::system::{listen, memory};
 use kms_server::telemetry;
 use mimalloc::MiMalloc;
 use std::io::{self, Write};
@@ -70,7 +70,7 @@ fn start(command: Command) -> Result<(), Failure> {
         Command::Run { config } => {
             let config = Config::load(&config)?;
             announce(&config, &warnings);
-            let (listener, _) = dev::bind(config.server.listen)?;
+            let (listener, _) = listen::bind(config.server.listen)?;
             let start = Start {
                 config,
                 clock,

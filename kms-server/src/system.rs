@@ -4,6 +4,7 @@ pub mod clock;
 pub mod directory;
 pub mod disk;
 pub mod failure;
+pub mod listen;
 pub mod lock;
 pub mod memory;
 pub mod private_file;

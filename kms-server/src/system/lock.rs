@@ -68,15 +68,6 @@ impl DirectoryLock {
     }
 }
 
-/// Makes the directory ours: it must be private, then it is locked.
-///
-/// # Errors
-/// [`Failure`](super::failure::Failure) with one line.
-pub fn occupy(directory: &Path) -> Result<DirectoryLock, super::failure::Failure> {
-    super::directory::check_private(directory)?;
-    Ok(DirectoryLock::take(directory)?)
-}
-
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(20).read_to_string(&mut text);
