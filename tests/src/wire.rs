@@ -78,19 +78,20 @@ impl Wire {
         grpc.streaming(request, path, Raw).await
     }
 
-    /// Sends `body` and waits for the first answer, unary or streaming.
+    /// Sends `body` and waits for the first answer, unary or streaming; metadata is the answer's.
     ///
     /// # Errors
     /// Whatever the server answers.
-    pub async fn any(&self, rpc: &crate::rpc::Rpc, body: Bytes) -> Result<Bytes, Status> {
+    pub async fn any(&self, rpc: &crate::rpc::Rpc, body: Bytes) -> Result<Response<Bytes>, Status> {
         // A test process names each path once; the descriptor's paths live as long as it does.
         let path: &'static str = String::leak(rpc.path.clone());
         if rpc.streaming {
-            let mut stream = self.raw_stream(path, vec![body]).await?.into_inner();
-            let first = stream.message().await?;
-            Ok(first.unwrap_or_default())
+            let answer = self.raw_stream(path, vec![body]).await?;
+            let (metadata, mut stream, extensions) = answer.into_parts();
+            let first = stream.message().await?.unwrap_or_default();
+            Ok(Response::from_parts(metadata, first, extensions))
         } else {
-            self.raw(path, body).await.map(Response::into_inner)
+            self.raw(path, body).await
         }
     }
 

@@ -114,7 +114,11 @@ fn the_wrong_passphrase_is_named() {
         .dir()
         .join(config["seal"]["passphrase_file"].as_str().unwrap());
     fs::write(path, "not the passphrase that it was\n").unwrap();
-    assert_plain(&installation.try_start(&[]).unwrap_err(), 15, &["passphrase"]);
+    assert_plain(
+        &installation.try_start(&[]).unwrap_err(),
+        15,
+        &["passphrase"],
+    );
 }
 
 #[test]
@@ -141,7 +145,8 @@ fn a_data_directory_that_others_can_read_is_refused() {
     fs::set_permissions(data(&installation), fs::Permissions::from_mode(0o755)).unwrap();
     assert_plain(
         &installation.try_start(&[]).unwrap_err(),
-        11, &["data", "chmod"],
+        11,
+        &["data", "chmod"],
     );
 }
 
