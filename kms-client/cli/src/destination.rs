@@ -20,8 +20,15 @@ pub(crate) enum Privacy {
     Private,
     /// As the umask says: ciphertext.
     Shared,
-    /// As the file that it replaces.
-    Mode(u32),
+    /// As the file that it replaces, which may belong to someone else.
+    As {
+        /// Permission bits.
+        mode: u32,
+        /// User.
+        owner: u32,
+        /// Group.
+        group: u32,
+    },
 }
 
 /// An output that is not there until [`Destination::commit`].
@@ -166,7 +173,7 @@ impl NewFile {
         let mode = match privacy {
             Privacy::Private => 0o600,
             Privacy::Shared => 0o666,
-            Privacy::Mode(mode) => mode & 0o777,
+            Privacy::As { mode, .. } => mode & 0o777,
         };
         let (file, name) = match nameless(directory_of(&target), mode) {
             Ok(file) => (file, None),
@@ -176,7 +183,9 @@ impl NewFile {
                 (file, Some(name))
             }
         };
-        if let Privacy::Mode(_) = privacy {
+        if let Privacy::As { owner, group, .. } = privacy {
+            // only root may give files away; for others it is theirs already, or becomes theirs
+            let _ = std::os::unix::fs::fchown(&file, Some(owner), Some(group));
             file.set_permissions(Permissions::from_mode(mode))?;
         }
         Ok(Self { target, file, name })
@@ -243,6 +252,7 @@ fn give_name(file: &File, directory: &Path) -> io::Result<TempPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt as _;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(directory).unwrap();
@@ -282,7 +292,13 @@ mod tests {
         let (path, link) = (dir.path().join("out"), dir.path().join("link"));
         std::fs::write(&path, "old").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        let out = Destination::open(Some(&link), Privacy::Mode(0o640)).unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        let privacy = Privacy::As {
+            mode: 0o100_640,
+            owner: found.uid(),
+            group: found.gid(),
+        };
+        let out = Destination::open(Some(&link), privacy).unwrap();
         out.writer().unwrap().write_all(b"new").unwrap();
         out.commit().unwrap();
         assert!(link.is_symlink());

@@ -42,11 +42,8 @@ impl Decrypt {
         let name = source.name.clone();
         let failed = |error| Failure::envelope(&name, &error);
         let header = Header::read(&mut source.file).map_err(failed)?;
-        warn_of_condition(session, &name, &header);
         let destination = Destination::open(self.out.as_deref(), Privacy::Private)?;
         let opened = unwrap(session, &name, &header, key_context).await?;
-        note_of_version(session, &name, &opened);
-
         let contents = Contents::new(header.file_id(), &opened.data_key, &ItemContext::default());
         let target = destination.writer()?;
         let progress = Progress::of_bytes(session, source.len);
@@ -58,7 +55,11 @@ impl Decrypt {
             )
         });
         decrypting.await.map_err(crashed)?.map_err(failed)?;
-        destination.commit()
+        destination.commit()?;
+        // only now: a failure is one line
+        warn_of_condition(session, &name, &header);
+        note_of_version(session, &name, &opened);
+        Ok(())
     }
 }
 

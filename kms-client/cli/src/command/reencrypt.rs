@@ -12,7 +12,7 @@ use kms_client::file::{Contents, Error, Header, InPlace};
 use kms_client::{DataKeyRequest, ItemContext, KeyContext, ShredUse};
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Encrypts the file anew; the version that its new data key is wrapped under.
@@ -46,11 +46,16 @@ pub(crate) async fn reencrypt(
     let old_contents = Contents::new(old.file_id(), &opened.data_key, &item);
     let new_contents = Contents::new(header.file_id(), &made.data_key, &item);
     let copy = || -> Result<_, Error> {
-        let mode = locked.file().metadata()?.permissions().mode();
-        Ok((mode, locked.file().try_clone()?))
+        let found = locked.file().metadata()?;
+        let privacy = Privacy::As {
+            mode: found.mode(),
+            owner: found.uid(),
+            group: found.gid(),
+        };
+        Ok((privacy, locked.file().try_clone()?))
     };
-    let (mode, source) = copy().map_err(failed)?;
-    let destination = Destination::open(Some(path), Privacy::Mode(mode))?;
+    let (privacy, source) = copy().map_err(failed)?;
+    let destination = Destination::open(Some(path), privacy)?;
     let target = destination.writer()?;
     let copying = tokio::task::spawn_blocking(move || {
         rewrite(&old_contents, source, &new_contents, &header, target)
