@@ -60,7 +60,8 @@ impl Client {
         }
     }
 
-    /// The same client with another time limit for each call with all its tries.
+    /// The same client with another time limit for each call with all its tries. No single try waits
+    /// longer than 60 s.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self {
@@ -130,7 +131,8 @@ fn timed<Message>(message: Message, left: Duration) -> Request<Message> {
 macro_rules! stubs {
     ($($(#[$doc:meta])* $name:ident $stub:ident),+ $(,)?) => {
         /// The generated stubs, for the control plane and for what the typed calls do not offer. They
-        /// neither retry nor set a deadline; [`Client::repeat`] and [`Client::once`] do. Turn a
+        /// neither retry nor know the client's deadline, only the 60 s that no call outlasts;
+        /// [`Client::repeat`] and [`Client::once`] do. Turn a
         /// [`Status`] into an [`Error`] with `Error::from`.
         impl Client {$(
             $(#[$doc])*

@@ -1,7 +1,8 @@
 //! Measures the store: creates shred secrets through the writer in batches of 1,000 (a record and a name
-//! each, with two leaves of 30 KB), then opens the store again and reads some at random.
+//! each, with two leaves of 30 KB), then opens the store again and reads some at random. A directory that was
+//! filled before is only read: a fresh process shows what an idle daemon's store takes in memory.
 //!
-//! `cargo run --release -p kms-server --example million_secrets -- DIRECTORY [COUNT]`
+//! `cargo run --release -p kms-server --example million_secrets -- DIRECTORY [COUNT [CACHE_MIB]]`
 
 use kms_core::cipher::{sha256, system_entropy::SystemEntropy};
 use kms_core::format::stored::{MasterKeys, RecordCipher};
@@ -11,7 +12,7 @@ use kms_core::key::record::{
 use kms_core::name::{AccountName, RetentionClass, SecretId, SecretKind, ShredScope};
 use kms_core::secret::{IndexKey, InstanceSeed, IntakeKey, MasterKey, SetHashKey, ShredSecret};
 use kms_core::time::Timestamp;
-use kms_server::store::sled::SledStore;
+use kms_server::store::sled::{CACHE_BYTES, SledStore};
 use kms_server::store::writer::WriterParts;
 use kms_server::store::{
     Change, ChangeError, Committed, CreateError, Published, Records, Sink, Writer, create, load,
@@ -35,13 +36,42 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().collect();
     let dir = arguments
         .get(1)
-        .ok_or("usage: million_secrets DIRECTORY [COUNT]")?;
+        .ok_or("usage: million_secrets DIRECTORY [COUNT [CACHE_MIB]]")?;
     let count = arguments
         .get(2)
         .map_or(Ok(1_000_000), |text| text.parse())?;
+    let cache = arguments.get(3).map(|text| text.parse::<u64>());
+    let cache = cache.transpose()?.map_or(CACHE_BYTES, |mib| mib << 20);
     let mut out = std::io::stdout().lock();
     writeln!(out, "at start          {}", memory())?;
-    let records = open(Path::new(dir))?;
+    let records = open(Path::new(dir), cache)?;
+    if load(&records)?.root.last_change == 0 {
+        fill(records, count, &mut out)?;
+    } else {
+        drop(records);
+    }
+    let start = Instant::now();
+    let records = open(Path::new(dir), cache)?;
+    let opened = start.elapsed();
+    let loaded = load(&records)?;
+    let both = start.elapsed();
+    writeln!(out, "open {opened:?}, open and load {both:?}  {}", memory())?;
+    let mut reads = Vec::new();
+    for i in 0..10_000_u64 {
+        let id = i.wrapping_mul(7_919) % count;
+        let begun = Instant::now();
+        let found = records.get(&RecordKey::shred(secret_id(id)))?;
+        reads.push(begun.elapsed());
+        found.ok_or("a secret is missing")?;
+    }
+    let (p50, p99) = percentiles(&mut reads);
+    writeln!(out, "cold reads: p50 {p50:?}, p99 {p99:?}  {}", memory())?;
+    writeln!(out, "last change {}", loaded.root.last_change)?;
+    Ok(())
+}
+
+/// Creates the secrets and closes the store.
+fn fill(records: Records, count: u64, out: &mut impl std::io::Write) -> Result<(), Box<dyn Error>> {
     let store = Arc::clone(records.store());
     let loaded = load(&records)?;
     let writer = Writer::start(WriterParts {
@@ -73,23 +103,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(writer.stop());
     drop((writer, store));
     writeln!(out, "closed            {}", memory())?;
-    let start = Instant::now();
-    let records = open(Path::new(dir))?;
-    let opened = start.elapsed();
-    let loaded = load(&records)?;
-    let both = start.elapsed();
-    writeln!(out, "open {opened:?}, open and load {both:?}  {}", memory())?;
-    let mut reads = Vec::new();
-    for i in 0..10_000_u64 {
-        let id = i.wrapping_mul(7_919) % count;
-        let begun = Instant::now();
-        let found = records.get(&RecordKey::shred(secret_id(id)))?;
-        reads.push(begun.elapsed());
-        found.ok_or("a secret is missing")?;
-    }
-    let (p50, p99) = percentiles(&mut reads);
-    writeln!(out, "cold reads: p50 {p50:?}, p99 {p99:?}  {}", memory())?;
-    writeln!(out, "last change {}", loaded.root.last_change)?;
     Ok(())
 }
 
@@ -157,8 +170,8 @@ fn secret_id(id: u64) -> SecretId {
     SecretId(hash.first_chunk().copied().unwrap_or_default())
 }
 
-fn open(dir: &Path) -> Result<Records, Box<dyn Error>> {
-    let store = SledStore::open(dir, Arc::new(SystemClock::new()))?;
+fn open(dir: &Path, cache: u64) -> Result<Records, Box<dyn Error>> {
+    let store = SledStore::open_with_cache(dir, Arc::new(SystemClock::new()), cache)?;
     let master = [(1, MasterKey::take_bytes(&mut [1; 32]))].into();
     let master = MasterKeys::new(1, master).ok_or("no master key")?;
     let records = Records::new(Arc::new(store), Arc::new(RecordCipher::new(&master)));

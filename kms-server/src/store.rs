@@ -15,9 +15,7 @@ mod watch;
 pub mod writer;
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
-mod scene;
+mod tests;
 
 pub use lease::Lease;
 pub use load::{CreateError, LoadError, Loaded, create, load};

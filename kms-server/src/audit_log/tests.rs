@@ -96,10 +96,7 @@ fn batch_call(n: u64, details: u32) -> Submission {
         version: VersionNumber::new(version),
         ..Detail::new(Outcome::Ok)
     });
-    submission(call(
-        n,
-        &Facts::batch(Action::UnwrapDataKey, Outcome::Ok, items),
-    ))
+    submission(call(n, &Facts::batch(Action::UnwrapDataKey, items)))
 }
 
 fn submission(leaves: Vec<Vec<u8>>) -> Submission {

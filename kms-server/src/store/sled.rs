@@ -292,7 +292,7 @@ fn io_error(error: io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::scene::{clock, sled};
+    use crate::store::tests::scene::{clock, sled};
 
     fn value(store: &SledStore) -> Option<Vec<u8>> {
         store.get(&StoreKey::root()).unwrap().map(|i| i.value)

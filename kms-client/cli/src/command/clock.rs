@@ -3,7 +3,7 @@
 use super::{call, present, status};
 use crate::args::value;
 use crate::exit::Failure;
-use crate::output::time;
+use crate::output::{brief, time};
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -34,21 +34,23 @@ impl Clock {
     /// The service's; when nobody confirms.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let Self::Confirm(confirm) = self;
-        let now = confirm.now.unwrap_or_else(Timestamp::now);
         if !confirm.yes && confirm.now.is_none() {
             if !session.can_ask() {
                 return Err(Failure::usage("nobody to ask whether the clock is right")
                     .next("give the true time with --now, or --yes to trust this machine's"));
             }
             let theirs = present(status::get(session).await?.now.as_ref().and_then(time))?;
-            let question =
-                format!("The service's clock says {theirs}, this machine's {now}. Is that right?");
+            let question = format!(
+                "The service's clock says {}, this machine's {:.0}. Is that right?",
+                brief(Some(&theirs)),
+                Timestamp::now()
+            );
             if !session.agrees(&question)? {
                 return Err(Failure::failed("nothing was done"));
             }
         }
         let request = v1::ConfirmClockRequest {
-            now: Some(proto_time(now)),
+            now: Some(proto_time(confirm.now.unwrap_or_else(Timestamp::now))),
         };
         call!(session, once system_service_client::SystemServiceClient.confirm_clock, request)?;
         session.note("confirmed: irreversible timers run");

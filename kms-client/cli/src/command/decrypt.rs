@@ -84,13 +84,15 @@ pub(crate) async fn unwrap(
 pub(crate) fn warn_of_condition(session: &Session, name: &Path, header: &Header) {
     let what = match header.condition() {
         Condition::Sound => return,
-        Condition::Unfinished => "an earlier rewrap was interrupted".to_owned(),
-        Condition::Damaged(slot) => format!("header slot {} of 2 is damaged", slot + 1),
+        Condition::Unfinished => {
+            "an earlier rewrap was interrupted; `kms rewrap` finishes it".to_owned()
+        }
+        Condition::Damaged(slot) => format!(
+            "header slot {} of 2 is damaged, the other one is whole; `kms rewrap` mends it",
+            slot + 1
+        ),
     };
-    let name = name.display();
-    session.warn(&format!(
-        "{name}: {what}, the other one is whole; `kms rewrap` mends it"
-    ));
+    session.warn(&format!("{}: {what}", name.display()));
 }
 
 fn note_of_version(session: &Session, name: &Path, opened: &UnwrappedDataKey) {

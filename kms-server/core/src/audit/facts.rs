@@ -127,13 +127,10 @@ impl Facts {
         }
     }
 
-    /// Of a batch; equal details are merged (equal contexts stand once).
+    /// Of a batch; equal details are merged (equal contexts stand once). A batch of which nothing was done,
+    /// all of it for one reason, is refused as a whole; any other is done, and its details say what was not.
     #[must_use]
-    pub fn batch(
-        action: Action,
-        outcome: Outcome,
-        items: impl IntoIterator<Item = Detail>,
-    ) -> Self {
+    pub fn batch(action: Action, items: impl IntoIterator<Item = Detail>) -> Self {
         /// Most secrets of one detail, so that a leaf stays far below 32 KiB.
         const SECRETS_MAX: usize = 1_000;
         let mut details: Vec<Detail> = Vec::new();
@@ -150,11 +147,13 @@ impl Facts {
                 None => details.push(item),
             }
         }
+        let first = details.first().map_or(Outcome::Ok, |detail| detail.outcome);
+        let alike = details.iter().all(|detail| detail.outcome == first);
         Self {
             action,
             details,
             batch: true,
-            outcome,
+            outcome: if alike { first } else { Outcome::Ok },
         }
     }
 }

@@ -263,7 +263,7 @@ impl<'a> Generating<'a> {
         while self.step() {}
         Decision {
             reply: self.replies,
-            facts: Facts::batch(Action::GenerateDataKey, Outcome::Ok, self.details),
+            facts: Facts::batch(Action::GenerateDataKey, self.details),
             change: change(self.creations, self.view, self.moment),
         }
     }

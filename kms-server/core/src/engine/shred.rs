@@ -115,7 +115,7 @@ pub fn create_shred_secrets(
     }
     Ok(Decision {
         reply,
-        facts: Facts::batch(Action::CreateShredSecret, Outcome::Ok, details),
+        facts: Facts::batch(Action::CreateShredSecret, details),
         change: (!writes.is_empty()).then_some(Change {
             writes,
             restricts: false,

@@ -187,7 +187,7 @@ impl<'a, 'b> Unwrapping<'a, 'b> {
         while self.step() {}
         Decision {
             reply: self.replies,
-            facts: Facts::batch(Action::UnwrapDataKey, Outcome::Ok, self.details),
+            facts: Facts::batch(Action::UnwrapDataKey, self.details),
             change: None,
         }
     }

@@ -23,7 +23,7 @@ fn using(n: u64, key: u8, number: u32, items: u32) -> Submission {
     detail.dataset = Some(key_id(key));
     detail.version = Some(version(number));
     detail.count = items;
-    let facts = Facts::batch(Action::UnwrapDataKey, Outcome::Ok, [detail]);
+    let facts = Facts::batch(Action::UnwrapDataKey, [detail]);
     let usage = facts.uses().map(|used| UsageMark {
         key_id: used.key_id,
         version: used.version,

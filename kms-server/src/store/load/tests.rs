@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::memory::MemoryStore;
-use crate::store::scene::{SEALS, Scene, made, memory, put, records, system_keys};
+use crate::store::tests::scene::{SEALS, Scene, made, memory, put, records, system_keys};
 use crate::store::{Item, Store, Transaction};
 use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_core::format::place::Revision;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::memory::MemoryStore;
-use crate::store::scene::{Scene, block_on, memory, put, shred, shred_key};
+use crate::store::tests::scene::{Scene, block_on, memory, put, shred, shred_key};
 use crate::store::{Item, Store, Transaction, load};
 use kms_core::key::record::{Expect, ShredState};
 use kms_core::time::Timestamp;

@@ -3,7 +3,7 @@
 mod model;
 
 use super::{Change, ChangeError, Counts};
-use crate::store::scene::{
+use crate::store::tests::scene::{
     End, Fault, Faulty, Scene, block_on, memory, put, records, shred, shred_key, sled,
 };
 use crate::store::{Store, StoreError, load};
@@ -287,7 +287,7 @@ fn a_writer_does_not_start_on_another_root_than_was_loaded() {
         set_hash: loaded.set_hash,
         sink: scene.sink.clone(),
         entropy: Arc::new(kms_core::cipher::system_entropy::SystemEntropy::new()),
-        stamp_change: crate::store::scene::stamp_change,
+        stamp_change: crate::store::tests::scene::stamp_change,
     };
     assert!(super::Writer::start(parts).is_err());
 }
@@ -315,7 +315,7 @@ fn a_large_batch_is_one_transaction() {
     let store = sled(dir.path());
     let scene = Scene::new(Arc::clone(&store) as Arc<dyn Store>);
     let names = (0..1_000).map(|id| {
-        let id = crate::store::scene::secret_id(id);
+        let id = crate::store::tests::scene::secret_id(id);
         let hash = kms_core::cipher::sha256(&[&id.0]);
         let key = RecordKey::shred_name(hash);
         put(key, Expect::Absent, Record::ShredName(id))

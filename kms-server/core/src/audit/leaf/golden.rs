@@ -23,11 +23,7 @@ pub(super) fn leaves() -> Vec<(&'static str, Vec<u8>)> {
     let single = encode(&Facts::single(Action::GenerateDataKey, plain)).remove(0);
     let mut refused = Detail::new(Outcome::Refused(Reason::Denied));
     refused.note = "no".into();
-    let batch = encode(&Facts::batch(
-        Action::UnwrapDataKey,
-        Outcome::Ok,
-        [detail(), refused],
-    ));
+    let batch = encode(&Facts::batch(Action::UnwrapDataKey, [detail(), refused]));
     let person = PrincipalName::parse("spiffe://crm.example/operator/jane").unwrap();
     let introduction = |name, person| CallerIntroduction {
         principal: directory().principal_id(name),

@@ -180,7 +180,6 @@ fn the_key_of_one_entry_opens_that_entry_alone() {
     let month = month_keys(1);
     let facts = Facts::batch(
         Action::Decrypt,
-        Outcome::Ok,
         [detail(), {
             let mut other = detail();
             other.personal[0].1 = "John Doe called".into();
@@ -283,7 +282,7 @@ fn the_head_covers_its_details_whatever_numbers_they_get() {
     let month = month_keys(1);
     let mut second = detail();
     second.outcome = Outcome::Refused(Reason::Undecryptable);
-    let facts = Facts::batch(Action::UnwrapDataKey, Outcome::Ok, [detail(), second]);
+    let facts = Facts::batch(Action::UnwrapDataKey, [detail(), second]);
     let mut leaves = encode(&facts, LeafKeys::Unsealed(&month)).unwrap();
     for (sequence, leaf) in (100..).zip(&mut leaves) {
         stamp_sequence(leaf, sequence);

@@ -1,7 +1,7 @@
 //! Random changes, in bursts, against a model that does them one after the other.
 
 use super::{Scene, leaf, put, sled, together};
-use crate::store::scene::{block_on, memory};
+use crate::store::tests::scene::{block_on, memory};
 use crate::store::writer::ChangeError;
 use crate::store::{Records, Store, load};
 use kms_core::format::place::{RecordKey, Revision, Tree};
@@ -266,7 +266,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let reopen = |records: Records| {
             drop(records);
-            crate::store::scene::records(sled(dir.path()))
+            crate::store::tests::scene::records(sled(dir.path()))
         };
         run(steps, sled(dir.path()), reopen)?;
     }

@@ -1,7 +1,9 @@
 //! What every engine must do, run against each.
 
 use super::scene::clock;
-use super::{Item, Stamp, Store, StoreError, StoreKey, TransactError, Transaction, VALUE_MAX};
+use crate::store::{
+    Item, Stamp, Store, StoreError, StoreKey, TransactError, Transaction, VALUE_MAX,
+};
 use crate::system::clock::ManualClock;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ macro_rules! conformance {
             $(#[test]
             fn $name() {
                 let clock = super::clock();
-                let store = super::super::memory::MemoryStore::new(clock.clone());
+                let store = crate::store::memory::MemoryStore::new(clock.clone());
                 super::$name(&store, &clock);
             })+
         }
@@ -24,7 +26,7 @@ macro_rules! conformance {
             fn $name() {
                 let dir = tempfile::tempdir().unwrap();
                 let clock = super::clock();
-                let store = super::super::sled::SledStore::open(dir.path(), clock.clone()).unwrap();
+                let store = crate::store::sled::SledStore::open(dir.path(), clock.clone()).unwrap();
                 super::$name(&store, &clock);
             })+
         }
@@ -195,7 +197,7 @@ fn a_slow_watcher_is_told_that_it_missed_some(store: &dyn Store, _: &ManualClock
 
 fn leases_expire_and_fence(store: &dyn Store, clock: &ManualClock) {
     let ttl = Duration::from_secs(10);
-    let fenced = |lease: &super::Lease| {
+    let fenced = |lease: &crate::store::Lease| {
         store.transact(Transaction {
             fence: Some(lease.clone()),
             ..Transaction::default()
@@ -306,7 +308,8 @@ fn behaves_like_a_map(store: &dyn Store, _: &ManualClock) {
 #[test]
 fn sled_goes_on_with_its_stamps() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || super::sled::SledStore::open(dir.path(), clock() as Arc<ManualClock>).unwrap();
+    let open =
+        || crate::store::sled::SledStore::open(dir.path(), clock() as Arc<ManualClock>).unwrap();
     let store = open();
     let last = puts(&store, &[(key(1, b"a"), b"1")]);
     drop(store);

@@ -1,9 +1,9 @@
 //! What the tests of this module share: stores with system keys, simple records, a sink that publishes at once.
 
-use super::memory::MemoryStore;
-use super::sled::SledStore;
-use super::writer::{Change, ChangeError, Committed, Published, Sink, Writer, WriterParts};
-use super::{
+use crate::store::memory::MemoryStore;
+use crate::store::sled::SledStore;
+use crate::store::writer::{Change, ChangeError, Committed, Published, Sink, Writer, WriterParts};
+use crate::store::{
     Item, Items, Lease, Loaded, Records, Stamp, Store, StoreError, StoreKey, TransactError,
     Transaction, Watch, create, load,
 };
@@ -23,27 +23,27 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-pub(super) const SEALS: [u8; 32] = [5; 32];
+pub(in crate::store) const SEALS: [u8; 32] = [5; 32];
 
-pub(super) fn clock() -> Arc<ManualClock> {
+pub(in crate::store) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_micros(0)))
 }
 
-pub(super) fn memory() -> Arc<MemoryStore> {
+pub(in crate::store) fn memory() -> Arc<MemoryStore> {
     Arc::new(MemoryStore::new(clock()))
 }
 
-pub(super) fn sled(dir: &Path) -> Arc<SledStore> {
+pub(in crate::store) fn sled(dir: &Path) -> Arc<SledStore> {
     Arc::new(SledStore::open(dir, clock()).unwrap())
 }
 
-pub(super) fn records(store: Arc<dyn Store>) -> Records {
+pub(in crate::store) fn records(store: Arc<dyn Store>) -> Records {
     let master = [(1, MasterKey::take_bytes(&mut [1; 32]))].into();
     let cipher = RecordCipher::new(&MasterKeys::new(1, master).unwrap());
     Records::new(store, Arc::new(cipher))
 }
 
-pub(super) fn put(key: RecordKey, expect: Expect, record: Record) -> Write {
+pub(in crate::store) fn put(key: RecordKey, expect: Expect, record: Record) -> Write {
     Write {
         key,
         expect,
@@ -51,7 +51,7 @@ pub(super) fn put(key: RecordKey, expect: Expect, record: Record) -> Write {
     }
 }
 
-pub(super) fn system_keys() -> Write {
+pub(in crate::store) fn system_keys() -> Write {
     let keys = SystemKeys {
         index: IndexKey::take_bytes(&mut [2; 32]),
         set_hash: SetHashKey::take_bytes(&mut [3; 32]),
@@ -64,7 +64,7 @@ pub(super) fn system_keys() -> Write {
 }
 
 /// A shred secret whose id and bytes come from `id`.
-pub(super) fn shred(id: u64, state: ShredState) -> Record {
+pub(in crate::store) fn shred(id: u64, state: ShredState) -> Record {
     let name = format!("subject-{id}");
     let destroyed = matches!(state, ShredState::Destroyed { .. });
     Record::Shred(ShredRecord {
@@ -84,17 +84,17 @@ pub(super) fn shred(id: u64, state: ShredState) -> Record {
 }
 
 /// Spread over all first bytes.
-pub(super) fn secret_id(id: u64) -> SecretId {
+pub(in crate::store) fn secret_id(id: u64) -> SecretId {
     let hash = kms_core::cipher::sha256(&[&id.to_be_bytes()]);
     SecretId(*hash.first_chunk().unwrap())
 }
 
-pub(super) fn shred_key(id: u64) -> RecordKey {
+pub(in crate::store) fn shred_key(id: u64) -> RecordKey {
     RecordKey::shred(secret_id(id))
 }
 
 /// A store that was made and its records.
-pub(super) fn made(store: Arc<dyn Store>) -> Records {
+pub(in crate::store) fn made(store: Arc<dyn Store>) -> Records {
     let records = records(store);
     create(&records, SEALS, vec![system_keys()], &SystemEntropy::new()).unwrap();
     records
@@ -102,20 +102,20 @@ pub(super) fn made(store: Arc<dyn Store>) -> Records {
 
 /// Publishes at once, or holds changes back while its gate is shut.
 #[derive(Default)]
-pub(super) struct TestSink {
-    pub(super) generation: AtomicU64,
+pub(in crate::store) struct TestSink {
+    pub(in crate::store) generation: AtomicU64,
     /// The writer's thread waits here.
-    pub(super) gate: Mutex<()>,
+    pub(in crate::store) gate: Mutex<()>,
     /// Number, leaves, keys and presence of records of every change.
-    pub(super) seen: Mutex<Vec<Seen>>,
+    pub(in crate::store) seen: Mutex<Vec<Seen>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) change: u64,
-    pub(super) revision: u64,
-    pub(super) leaves: Vec<Vec<u8>>,
-    pub(super) records: Vec<(RecordKey, bool)>,
+pub(in crate::store) struct Seen {
+    pub(in crate::store) change: u64,
+    pub(in crate::store) revision: u64,
+    pub(in crate::store) leaves: Vec<Vec<u8>>,
+    pub(in crate::store) records: Vec<(RecordKey, bool)>,
 }
 
 impl Sink for TestSink {
@@ -147,27 +147,27 @@ impl Sink for TestSink {
 }
 
 /// Puts the number into the first eight bytes.
-pub(super) fn stamp_change(head: &mut [u8], change: u64) {
+pub(in crate::store) fn stamp_change(head: &mut [u8], change: u64) {
     head[..8].copy_from_slice(&change.to_be_bytes());
 }
 
 /// A running writer over a store that was made.
-pub(super) struct Scene {
-    pub(super) records: Records,
-    pub(super) sink: Arc<TestSink>,
-    pub(super) writer: Writer,
+pub(in crate::store) struct Scene {
+    pub(in crate::store) records: Records,
+    pub(in crate::store) sink: Arc<TestSink>,
+    pub(in crate::store) writer: Writer,
 }
 
 /// The end of a change, when it comes.
-pub(super) type End = oneshot::Receiver<Result<Published, ChangeError>>;
+pub(in crate::store) type End = oneshot::Receiver<Result<Published, ChangeError>>;
 
 impl Scene {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(in crate::store) fn new(store: Arc<dyn Store>) -> Self {
         Self::resume(made(store)).0
     }
 
     /// Loads and goes on.
-    pub(super) fn resume(records: Records) -> (Self, Loaded) {
+    pub(in crate::store) fn resume(records: Records) -> (Self, Loaded) {
         let loaded = load(&records).unwrap();
         let again = load(&records).unwrap();
         let sink = Arc::new(TestSink::default());
@@ -188,11 +188,11 @@ impl Scene {
         (scene, loaded)
     }
 
-    pub(super) fn submit(&self, writes: Vec<Write>, leaves: Vec<Vec<u8>>) -> End {
+    pub(in crate::store) fn submit(&self, writes: Vec<Write>, leaves: Vec<Vec<u8>>) -> End {
         self.submit_with(writes, leaves, self.sink.generation(), false)
     }
 
-    pub(super) fn submit_with(
+    pub(in crate::store) fn submit_with(
         &self,
         writes: Vec<Write>,
         leaves: Vec<Vec<u8>>,
@@ -211,27 +211,27 @@ impl Scene {
     }
 
     /// One change with one small leaf, waited for.
-    pub(super) fn change(&self, writes: Vec<Write>) -> Result<Published, ChangeError> {
+    pub(in crate::store) fn change(&self, writes: Vec<Write>) -> Result<Published, ChangeError> {
         self.submit(writes, vec![vec![0; 100]])
             .blocking_recv()
             .unwrap()
     }
 
     /// Ends the writer; the store stays.
-    pub(super) fn stop(self) -> Records {
+    pub(in crate::store) fn stop(self) -> Records {
         block_on(self.writer.stop());
         self.records
     }
 }
 
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(in crate::store) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(future)
 }
 
 /// What goes wrong with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// Refused for certain.
     Refused(StoreError),
     /// Answered with an error, not applied.
@@ -243,15 +243,15 @@ pub(super) enum Fault {
 }
 
 /// The memory engine with faults ahead of it.
-pub(super) struct Faulty {
-    pub(super) inner: Arc<MemoryStore>,
-    pub(super) faults: Mutex<VecDeque<Fault>>,
+pub(in crate::store) struct Faulty {
+    pub(in crate::store) inner: Arc<MemoryStore>,
+    pub(in crate::store) faults: Mutex<VecDeque<Fault>>,
     /// What [`Store::recover`] answers.
-    pub(super) recovers: AtomicBool,
+    pub(in crate::store) recovers: AtomicBool,
 }
 
 impl Faulty {
-    pub(super) fn new(inner: Arc<MemoryStore>) -> Arc<Self> {
+    pub(in crate::store) fn new(inner: Arc<MemoryStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             faults: Mutex::default(),
