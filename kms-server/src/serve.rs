@@ -150,7 +150,14 @@ impl Running {
         self.home.finish().await;
         self.service.record(SystemEvent::Stop, "");
         let audit = self.audit;
+        let closed = tokio::task::spawn_blocking(move || {
+            audit.close();
+            audit.figures()
+        });
         // an error would say that closing panicked: there is nothing left to do about it
-        let _ = tokio::task::spawn_blocking(move || audit.close()).await;
+        if let Ok(figures) = closed.await {
+            let (entries, groups, syncs) = (figures.entries, figures.groups, figures.syncs);
+            tracing::info!(entries, groups, syncs, "audit log closed");
+        }
     }
 }

@@ -97,7 +97,10 @@ fn main() -> anyhow::Result<()> {
     if let Some(pins) = &pins {
         cores::bind(&pins.client);
     }
-    let report = measure(&arguments, &sides, pins.as_ref());
+    let mut report = measure(&arguments, &sides, pins.as_ref());
+    for side in sides {
+        report.log = side.stop().or(report.log);
+    }
     match arguments.output {
         Output::Table => report.print_table(),
         Output::Json => println!("{}", report.json()),

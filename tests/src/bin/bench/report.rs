@@ -49,6 +49,8 @@ fn count(n: usize) -> f64 {
 /// All rounds.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// Entries, groups and syncs of the daemon's log over the whole run.
+    pub(crate) log: Option<[u64; 3]>,
     setting: String,
     figures: BTreeMap<(Point, &'static str), Vec<Figure>>,
 }
@@ -69,6 +71,7 @@ impl Report {
             },
         );
         Self {
+            log: None,
             setting: format!(
                 "mTLS 1.3, closed loop, {rounds} rounds of {} ms each side in turn; {place}",
                 time.as_millis()
@@ -146,6 +149,9 @@ impl Report {
                 self.ratio(point, EMPTY_PER_CORE)
             );
         }
+        if let Some([entries, groups, syncs]) = self.log {
+            println!("\naudit log: {entries} entries in {groups} groups, {syncs} syncs");
+        }
     }
 
     /// For programs.
@@ -180,7 +186,10 @@ impl Report {
                 })
             })
             .collect();
-        json!({ "setting": self.setting, "figures": figures, "ratios": ratios })
+        let log = self.log.map(|[entries, groups, syncs]| {
+            json!({ "entries": entries, "groups": groups, "syncs": syncs })
+        });
+        json!({ "setting": self.setting, "audit_log": log, "figures": figures, "ratios": ratios })
     }
 
     fn points(&self) -> impl Iterator<Item = Point> + '_ {

@@ -21,7 +21,26 @@ pub(crate) struct Side {
     pub(crate) path: &'static str,
     pub(crate) body: Bytes,
     /// The daemon's folder lives as long as its process.
-    _installation: Option<Installation>,
+    installation: Option<Installation>,
+}
+
+impl Side {
+    /// Stops the server. The daemon's last words are the figures of its log: entries, groups, syncs.
+    pub(crate) fn stop(self) -> Option<[u64; 3]> {
+        let ended = self.daemon.terminate();
+        let installation = self.installation.filter(|_| ended.success())?;
+        let log = std::fs::read_to_string(installation.log()).ok()?;
+        let line = log
+            .lines()
+            .rev()
+            .find(|line| line.contains("audit log closed"))?;
+        let figure = |name: &str| {
+            let rest = line.split(&format!("{name}=")).nth(1)?;
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().ok()
+        };
+        Some([figure("entries")?, figure("groups")?, figure("syncs")?])
+    }
 }
 
 /// Names of the sides; ratios are to the first and to the second.
@@ -58,7 +77,7 @@ pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
         credentials,
         path: "/kms.v1.KeyService/GenerateDataKey",
         body: request.encode_to_vec().into(),
-        _installation: Some(installation),
+        installation: Some(installation),
     });
     sides
 }
@@ -94,7 +113,7 @@ fn start_empty(files: &[PathBuf; 3], credentials: &Credentials, log: &Path) -> V
             credentials: credentials.clone(),
             path: "/empty.Empty/Call",
             body: Bytes::new(),
-            _installation: None,
+            installation: None,
         }
     };
     [(EMPTY, Shape::Plain), (EMPTY_PER_CORE, Shape::PerCore)]
