@@ -15,7 +15,7 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Rows that both writers change.
 const CHANGED_MAX: usize = 20_000;
@@ -34,6 +34,8 @@ pub(crate) struct Rotation {
     /// Pages read and compared meanwhile.
     pub(crate) pages: AtomicU64,
     halfway: Notify,
+    /// Under the new version; the last rows of each writer wait for it, so that some are always rekeyed.
+    rotated: watch::Sender<bool>,
     finished: AtomicBool,
 }
 
@@ -58,6 +60,7 @@ pub(crate) async fn rotate_under_load(run: &Arc<Run>) -> Result<Arc<Rotation>> {
     rotate(run).await?;
     let after = run.service.active_version(&run.dataset).await?;
     ensure!(after > before, "the rotation made no new version");
+    rotation.rotated.send_replace(true);
     let mut failed = None;
     for writer in writers {
         failed = writer.await?.err().or(failed);
@@ -111,6 +114,9 @@ async fn write(
         let batch = todo.split_off(at);
         if batch.is_empty() {
             break Ok(());
+        }
+        if at <= rows / 4 {
+            rotation.rotated.subscribe().wait_for(|done| *done).await?;
         }
         match write_batch(&run, &rotation, which, &batch).await {
             Err(error) => break Err(error),

@@ -99,7 +99,7 @@ fn the_written_configuration_says_who_may_do_what_and_unseals() {
 }
 
 #[test]
-fn the_announcement_warns_and_has_no_placeholder_left() {
+fn the_announcement_warns_and_has_every_blank_filled_in() {
     let place = tempfile::tempdir().unwrap();
     let place = place.path().join("dev");
     let first = start(&place).unwrap().announcement;

@@ -1,3 +1,5 @@
+//! Appending: order, groups, wake-ups, what is refused.
+
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;

@@ -1,3 +1,5 @@
+//! Uses, counted calls, names.
+
 use super::counted::{CountedCalls, Row, WINDOW};
 use super::names::Names;
 use super::*;

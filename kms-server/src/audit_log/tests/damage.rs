@@ -1,3 +1,5 @@
+//! Damage among acknowledged entries, and writes that fail.
+
 use super::*;
 use std::os::unix::fs::FileExt;
 

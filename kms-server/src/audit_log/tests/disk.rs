@@ -1,3 +1,5 @@
+//! A full disk, the reserve, permissions.
+
 use super::*;
 use std::process::Command;
 

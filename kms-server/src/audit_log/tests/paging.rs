@@ -1,3 +1,5 @@
+//! Pages, filters, both directions.
+
 use super::*;
 use kms_core::name::KeyId;
 use kms_core::reason::Reason;

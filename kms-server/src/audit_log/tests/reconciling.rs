@@ -1,3 +1,5 @@
+//! The outbox against the log: each change exactly once.
+
 use super::*;
 use kms_core::audit::leaf::stamp_change;
 

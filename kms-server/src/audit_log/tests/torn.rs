@@ -1,3 +1,5 @@
+//! Torn tails: cut where nothing was acknowledged, nowhere else.
+
 use super::*;
 use std::os::unix::fs::FileExt;
 
