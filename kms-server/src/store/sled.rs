@@ -24,8 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes that sled may keep in memory.
-pub const CACHE_BYTES: u64 = 48 * 1024 * 1024;
+/// Bytes of pages that sled may keep in memory: the inner nodes over a million shred secrets and the leaves of
+/// one batch. Leaves beyond that come from the system's cache. sled's own tables come on top, about 30 bytes for each record.
+pub const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// Free bytes below which no transaction is begun: sled cannot be opened again on a full disk.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 /// The tree of the engine's own numbers.
