@@ -223,6 +223,12 @@ impl Service {
         self.strangers.run(&*self.clock, &self.audit, encode).await;
     }
 
+    /// Writes what was counted so far: a daemon that stops must not lose it.
+    pub async fn write_counted(&self) {
+        let encode = |row: &Row| self.scribe.counted(row, self.gate.live().as_deref());
+        self.strangers.flush(&self.audit, encode).await;
+    }
+
     /// A self test failed: nothing but the status is answered.
     #[must_use]
     pub const fn only_reports(&self) -> bool {
