@@ -146,7 +146,7 @@ impl Running {
     pub async fn stop(mut self) {
         self.network.stop().await;
         self.home.stop_jobs().await;
-        self.service.flush_strangers().await;
+        self.service.write_counted().await;
         self.gate.seal().await;
         self.home.finish().await;
         self.service.record(SystemEvent::Stop, "");

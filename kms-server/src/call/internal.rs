@@ -223,8 +223,8 @@ impl Service {
         self.strangers.run(&*self.clock, &self.audit, encode).await;
     }
 
-    /// Writes what was counted of strangers up to now.
-    pub async fn flush_strangers(&self) {
+    /// Writes what was counted so far: a daemon that stops must not lose it.
+    pub async fn write_counted(&self) {
         let encode = |row: &Row| self.scribe.counted(row, self.gate.live().as_deref());
         self.strangers.flush(&self.audit, encode).await;
     }
