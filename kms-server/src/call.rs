@@ -177,6 +177,8 @@ impl Service {
                 .await;
             let (decision, generation) = match step {
                 Ok(decision) => (decision, held.generation()),
+                // a restriction came between: begin again under the new generation
+                Err(refused) if refused.is_conflict() && attempt < ATTEMPTS => continue,
                 Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
             };
             let keys = self.scribe.keys(Some(live), ticket.at);
@@ -262,7 +264,8 @@ impl Service {
             Some(id) => {
                 let fingerprint = request_fingerprint(&live.keys.index, O::ACTION, body);
                 let name = &ticket.principal.name;
-                let found = live.idempotency(name, O::ACTION, id, fingerprint, ticket.at.time);
+                let found =
+                    live.idempotency(held, name, O::ACTION, id, fingerprint, ticket.at.time);
                 Some(
                     Box::pin(found)
                         .await

@@ -73,6 +73,7 @@ impl Service {
             attempt += 1;
             let (decision, held) = match step(ticket).await {
                 Ok(step) => step,
+                Err(refused) if refused.is_conflict() && attempt < super::ATTEMPTS => continue,
                 Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
             };
             let Some(change) = decision.change else {

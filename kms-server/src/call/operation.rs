@@ -115,6 +115,11 @@ impl From<Reason> for Refused {
 }
 
 impl Refused {
+    /// What was gathered is out of date.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.refusal.reason == Reason::Conflict
+    }
+
     /// A refusal about a dataset.
     pub(super) fn about(dataset: Option<KeyId>, refusal: Refusal) -> Self {
         let mut detail = Detail::new(Outcome::Refused(refusal.reason));

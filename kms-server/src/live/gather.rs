@@ -40,7 +40,8 @@ impl Live {
     /// Gathers the secrets of these scopes and ids.
     ///
     /// # Errors
-    /// STORE_UNAVAILABLE, or QUARANTINED when a record that is needed is damaged.
+    /// STORE_UNAVAILABLE; QUARANTINED when a record that is needed is damaged; CONFLICT when a restriction came
+    /// between: let go of the snapshot and begin again.
     pub async fn gather(
         &self,
         held: &Held,
@@ -87,7 +88,7 @@ impl Live {
             .iter()
             .filter_map(|(_, e)| Some(e.as_ref()?.revision))
             .max();
-        self.wait_until_visible(newest).await;
+        self.wait_until_visible(held.generation(), newest).await?;
         let found = read.iter().filter_map(|(_, entry)| {
             let entry = Arc::clone(entry.as_ref()?);
             Some(Found { entry, name: None })
@@ -132,7 +133,7 @@ impl Live {
         let read = self.read(work).await?;
         let newest = read.iter().filter_map(|(_, _, n)| n.as_ref());
         let newest = newest.map(|n| n.entry.revision.max(n.name_revision)).max();
-        self.wait_until_visible(newest).await;
+        self.wait_until_visible(held.generation(), newest).await?;
         let found = read.iter().filter_map(|(_, hash, named)| {
             let named = named.as_ref()?;
             Some(Found {
@@ -151,6 +152,7 @@ impl Live {
     /// As [`Live::gather`].
     pub async fn idempotency(
         &self,
+        held: &Held,
         principal: &PrincipalName,
         action: Action,
         request_id: RequestId,
@@ -174,7 +176,8 @@ impl Live {
         else {
             return Ok(found);
         };
-        self.wait_until_visible(Some(revision)).await;
+        self.wait_until_visible(held.generation(), Some(revision))
+            .await?;
         if now.since(record.at) < idempotency::KEPT {
             found.prior = Some(record);
         } else {
@@ -197,9 +200,21 @@ impl Live {
         })
     }
 
-    async fn wait_until_visible(&self, newest: Option<Revision>) {
-        if let Some(revision) = newest.filter(|revision| !self.publisher.is_visible(*revision)) {
-            self.publisher.visible(revision).await;
+    /// Waits for what was read but is not logged yet. Not under an older generation: a restriction waits for
+    /// its calls, and what they wait for may lie behind it.
+    async fn wait_until_visible(
+        &self,
+        generation: u64,
+        newest: Option<Revision>,
+    ) -> Result<(), Reason> {
+        let Some(revision) = newest.filter(|revision| !self.publisher.is_visible(*revision)) else {
+            return Ok(());
+        };
+        let is_stale = || self.state.generation() != generation;
+        if self.publisher.visible_unless(revision, is_stale).await {
+            Ok(())
+        } else {
+            Err(Reason::Conflict)
         }
     }
 }

@@ -117,6 +117,26 @@ impl Publisher {
         let _ = published.wait_for(|done| *done >= revision).await;
     }
 
+    /// Waits until everything up to `revision` is visible: `true`; or until `given_up`, asked after every
+    /// commit, holds: `false`.
+    pub async fn visible_unless(&self, revision: Revision, given_up: impl Fn() -> bool) -> bool {
+        let mut published = self.published.subscribe();
+        let mut committed = self.committed.subscribe();
+        loop {
+            if *published.borrow_and_update() >= revision {
+                return true;
+            }
+            committed.borrow_and_update();
+            if given_up() {
+                return false;
+            }
+            tokio::select! {
+                _ = published.changed() => {}
+                _ = committed.changed() => {}
+            }
+        }
+    }
+
     /// Whether everything up to `revision` is visible now.
     #[must_use]
     pub fn is_visible(&self, revision: Revision) -> bool {
