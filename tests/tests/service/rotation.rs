@@ -5,9 +5,8 @@ use crate::scale;
 use kms_tests::caller::{Caller, context};
 use kms_tests::certificate::Authority;
 use kms_tests::credentials::Credentials;
-use kms_tests::daemon::{Installation, Role};
+use kms_tests::daemon::{Daemon, Installation, Role};
 use kms_tests::wire::shown_by;
-use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinSet;
@@ -64,16 +63,7 @@ async fn no_call_fails_across_rotations_and_a_certificate_reload() {
     }
     operator.rotate("files").await.unwrap();
     operator.emergency_rotate("files").await.unwrap();
-    let new = exchange_certificate(&installation);
-    let profile = Credentials::from_profile(&installation.profile(Role::Service));
-    assert_ne!(shown_by(daemon.address, &profile).await.unwrap(), new);
-    daemon.reload();
-    // each look is a handshake among thousands of calls: the daemon gets to its signal meanwhile
-    let mut looks = 0;
-    while shown_by(daemon.address, &profile).await.unwrap() != new {
-        looks += 1;
-        assert!(looks < 10_000, "the new certificate is never shown");
-    }
+    exchange_certificate(&installation, &daemon).await;
     let fresh = daemon.caller(&installation, Role::Service).await;
     fresh.status().await.unwrap();
     operator.rotate("files").await.unwrap();
@@ -90,8 +80,8 @@ async fn no_call_fails_across_rotations_and_a_certificate_reload() {
     assert!(daemon.terminate().success());
 }
 
-/// Puts a new certificate with a new key in the place of the old one.
-fn exchange_certificate(installation: &Installation) -> CertificateDer<'static> {
+/// Puts a new certificate with a new key in the place of the old one; ends when new connections see it.
+async fn exchange_certificate(installation: &Installation, daemon: &Daemon) {
     let pki = installation.dir().join("pki");
     let leaf = Authority::of_development(&pki).server(&["localhost", "127.0.0.1"]);
     for (name, text) in [("server.key", &leaf.key), ("server.pem", &leaf.certificate)] {
@@ -100,7 +90,15 @@ fn exchange_certificate(installation: &Installation) -> CertificateDer<'static> 
         std::fs::set_permissions(&beside, std::fs::metadata(&path).unwrap().permissions()).unwrap();
         std::fs::rename(&beside, &path).unwrap();
     }
-    leaf.chain().remove(0)
+    let new = leaf.chain().remove(0);
+    let profile = Credentials::from_profile(&installation.profile(Role::Service));
+    daemon.reload();
+    // each look is a handshake among thousands of calls: the daemon gets to its signal meanwhile
+    let mut looks = 0;
+    while shown_by(daemon.address, &profile).await.unwrap() != new {
+        looks += 1;
+        assert!(looks < 10_000, "the new certificate is never shown");
+    }
 }
 
 #[tokio::test]
