@@ -19,7 +19,8 @@ use compact::Compact;
 use issuer::Issuer;
 use kms_core::cipher::sha256;
 use kms_core::time::Timestamp;
-use shelf::{Shelf, Verified};
+use shelf::Shelf;
+pub(super) use shelf::Verified;
 use std::sync::Arc;
 
 /// Why a token was refused: for the daemon's own messages at level debug, never for the caller.
@@ -28,7 +29,7 @@ pub enum Refusal {
     /// Not three parts of canonical base64url around two JSON objects.
     #[error("not in compact form")]
     Form,
-    /// The header brings a key or an extension.
+    /// The header brings a key or an extension, or names no key.
     #[error("a header member that is not taken")]
     Header,
     /// Not an access token.
@@ -64,6 +65,9 @@ pub enum Refusal {
     /// No grant fits, or more than one does.
     #[error("names no principal, or more than one")]
     Nobody,
+    /// The certificate is missing, out of its validity, revoked, not trusted or nobody's.
+    #[error("no acceptable certificate")]
+    Certificate,
     /// The certificate names another principal.
     #[error("certificate and token name two principals")]
     TwoNames,
@@ -99,7 +103,7 @@ impl Tokens {
         let compact = Compact::parse(token)?;
         let (place, issuer) = self.issuer_of(&compact)?;
         let (generation, terms, grant) = issuer.verify(&compact)?;
-        let principal = grant.principal(&compact.claims)?;
+        let principal = issuer::principal(grant, &compact.claims)?;
         if !terms.hold_at(now) {
             return Err(Refusal::Time);
         }

@@ -78,6 +78,6 @@ fn read_header(header: &Json) -> Result<(Algorithm, String), Refusal> {
     let algorithm = text("alg").and_then(Algorithm::parse);
     let algorithm = algorithm.ok_or(Refusal::Algorithm)?;
     let kid = text("kid").filter(|kid| (1..=KID_MAX).contains(&kid.len()));
-    let kid = kid.ok_or(Refusal::UnknownKey)?;
+    let kid = kid.ok_or(Refusal::Header)?;
     Ok((algorithm, kid.to_owned()))
 }

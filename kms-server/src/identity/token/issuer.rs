@@ -11,6 +11,8 @@ use crate::config::issuer::{Grant, Issuer as Settings, KeySource};
 use crate::identity::trust::{BadFile, bad, clock_time};
 use crate::system::clock::Clock;
 use arc_swap::ArcSwap;
+use kms_core::policy::{Authentication, Principal, Roles};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -203,6 +205,23 @@ impl Issuer {
         tracing::info!(issuer, generation, left_out, "the issuer's keys changed");
         self.keys.store(Arc::new(Keys { generation, set }));
     }
+}
+
+/// Whom a token with this grant names.
+pub(super) fn principal(grant: &Grant, claims: &Json) -> Result<Principal, Refusal> {
+    let attribute = |(name, claim): (&String, &String)| {
+        let value = text(claims, claim)?;
+        Ok::<(Box<str>, Box<str>), Refusal>((name.as_str().into(), value.into()))
+    };
+    let attributes = grant.attributes.iter().map(attribute);
+    let attributes: BTreeMap<_, _> = attributes.collect::<Result<_, _>>()?;
+    Ok(Principal {
+        name: grant.principal.clone(),
+        authentication: Authentication::Token,
+        roles: Roles::of(&grant.roles),
+        attributes: (!attributes.is_empty()).then(|| Arc::new(attributes)),
+        second_factor: None,
+    })
 }
 
 fn read(path: PathBuf) -> Result<KeySet, String> {
