@@ -7,8 +7,8 @@ mod bounds;
 mod file;
 pub mod issuer;
 
-use kms_core::cipher::signature::Fingerprint;
 use issuer::Issuer;
+use kms_core::cipher::signature::Fingerprint;
 use kms_core::policy::role::RoleTable;
 use std::fmt;
 use std::net::SocketAddr;

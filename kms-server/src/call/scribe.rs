@@ -195,11 +195,11 @@ impl Scribe {
         keys: &Keys<'_>,
     ) {
         let month = Month::of(author.at.time);
-        if let (Some(connection), Some(principal)) = (author.connection, author.principal) {
-            if connection.to_introduce(&principal.name, month.number()) {
-                let leaf = self.caller(author, connection, &principal.name, keys);
-                append(lane, author.space(), leaf);
-            }
+        if let (Some(connection), Some(principal)) = (author.connection, author.principal)
+            && connection.to_introduce(&principal.name, month.number())
+        {
+            let leaf = self.caller(author, connection, &principal.name, keys);
+            append(lane, author.space(), leaf);
         }
         self.introduce_self(lane, author, month, keys);
         let Some(snapshot) = snapshot else {

@@ -3,11 +3,11 @@
 mod issuers;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
-use issuers::IssuerTable;
 use super::{
     Audit, Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits,
     Log, Seal, Server, SynchronisedProbe, Tls,
 };
+use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
 use kms_core::policy::role::{Role, RoleTable, Roles};

@@ -80,7 +80,15 @@ mod tests {
             assert_eq!(read(&[good]).token(), Some(&b"a.b.c"[..]));
         }
         let long = format!("Bearer {}", "a".repeat(TOKEN_MAX + 1));
-        for bad in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearera.b.c", "a.b.c", &long] {
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic YTpi",
+            "Bearera.b.c",
+            "a.b.c",
+            &long,
+        ] {
             assert!(matches!(read(&[bad]), Authorization::Malformed), "{bad:?}");
         }
         let two = read(&["Bearer a.b.c", "Bearer a.b.c"]);

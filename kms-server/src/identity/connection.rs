@@ -5,10 +5,10 @@ use super::certificate::Presented;
 use kms_core::audit::leaf::PrincipalId;
 use kms_core::name::PrincipalName;
 use kms_core::time::Timestamp;
-use std::net::SocketAddr;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// An accepted connection, after its handshake.

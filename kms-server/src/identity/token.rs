@@ -159,6 +159,3 @@ impl Tokens {
             .ok_or(Refusal::Issuer)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -83,7 +83,10 @@ enum Kind {
     P256(Box<[u8]>),
     P384(Box<[u8]>),
     Ed25519([u8; 32]),
-    Rsa { n: Box<[u8]>, e: Box<[u8]> },
+    Rsa {
+        n: Box<[u8]>,
+        e: Box<[u8]>,
+    },
 }
 
 impl TokenKey {
@@ -192,7 +195,9 @@ mod tests {
             let lower = algorithm.as_str().to_lowercase();
             assert_eq!(Algorithm::parse(&lower), None);
         }
-        for bad in ["none", "None", "HS256", "HS384", "HS512", "", "ES256K", "ES512"] {
+        for bad in [
+            "none", "None", "HS256", "HS384", "HS512", "", "ES256K", "ES512",
+        ] {
             assert_eq!(Algorithm::parse(bad), None);
         }
     }
@@ -262,10 +267,7 @@ mod tests {
         );
         key.verify(Algorithm::EdDsa, signed.as_bytes(), &signature)
             .unwrap();
-        assert!(
-            key.verify(Algorithm::EdDsa, b"other", &signature)
-                .is_err()
-        );
+        assert!(key.verify(Algorithm::EdDsa, b"other", &signature).is_err());
     }
 
     #[test]

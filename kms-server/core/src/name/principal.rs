@@ -10,10 +10,9 @@ impl PrincipalName {
     /// [`InvalidName`] with the form; also for a name that only means the same as a canonical one.
     pub fn parse_canonical(text: &str) -> Result<Self, InvalidName> {
         let name = Self::from_spiffe_id(text).or_else(|| Self::from_host(text));
-        name.filter(|name| name.as_str() == text)
-            .ok_or(InvalidName(
-                "a principal's name: spiffe://trust-domain/path, or a host name in lower case",
-            ))
+        name.filter(|name| name.as_str() == text).ok_or(InvalidName(
+            "a principal's name: spiffe://trust-domain/path, or a host name in lower case",
+        ))
     }
 
     /// A SPIFFE ID of a workload (SPIFFE-ID, section 2): lower-case scheme and trust domain, a path of
@@ -104,7 +103,9 @@ mod tests {
     #[test]
     fn host_names_are_single_hosts_in_lower_case() {
         assert_eq!(
-            PrincipalName::from_host("Contacts.CRM.example").unwrap().as_str(),
+            PrincipalName::from_host("Contacts.CRM.example")
+                .unwrap()
+                .as_str(),
             "contacts.crm.example"
         );
         let long = format!("{}.example", "a".repeat(64));

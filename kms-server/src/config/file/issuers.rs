@@ -79,7 +79,10 @@ fn issuer(table: IssuerTable, places: Places<'_>) -> Result<Issuer, Problem> {
         let value = required(&key(word), value)?;
         claim_text(&key(word), value)
     };
-    let binding = [("required", Binding::Required), ("optional", Binding::Optional)];
+    let binding = [
+        ("required", Binding::Required),
+        ("optional", Binding::Optional),
+    ];
     let source = (table.jwks_file, table.jwks_url, table.jwks_ca);
     Ok(Issuer {
         issuer: text("issuer", table.issuer)?,
@@ -176,7 +179,10 @@ fn is_https(url: &str) -> bool {
 
 fn grants(key: &str, tables: Vec<GrantTable>) -> Result<Vec<Grant>, Problem> {
     if tables.is_empty() {
-        return Err(Problem::new(key, "is missing: its tokens would name nobody"));
+        return Err(Problem::new(
+            key,
+            "is missing: its tokens would name nobody",
+        ));
     }
     if tables.len() > GRANTS_MAX {
         let problem = format!("are {}, must be at most {GRANTS_MAX}", tables.len());
@@ -196,7 +202,8 @@ fn grant(key: &str, table: GrantTable) -> Result<Grant, Problem> {
     let claims = table.claims.unwrap_or_default();
     let subject = table.subject;
     if subject.is_none() && scopes.is_empty() && claims.is_empty() {
-        let problem = "names neither subject nor scopes nor claims: every token would be this principal";
+        let problem =
+            "names neither subject nor scopes nor claims: every token would be this principal";
         return Err(Problem::new(key, problem));
     }
     if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {

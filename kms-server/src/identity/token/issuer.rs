@@ -112,7 +112,10 @@ impl Issuer {
         };
         let subject = text(claims, "sub")?;
         let fits = |grant: &&Grant| {
-            grant.subject.as_ref().is_none_or(|wanted| wanted == subject)
+            grant
+                .subject
+                .as_ref()
+                .is_none_or(|wanted| wanted == subject)
                 && grant
                     .scopes
                     .iter()
@@ -134,7 +137,10 @@ impl Issuer {
     pub(super) async fn refreshed(&self, clock: &dyn Clock) -> bool {
         let mut tried = self.tried.subscribe();
         let now = clock.monotonic();
-        if tried.borrow().is_some_and(|at| now < at.saturating_add(FETCH_EVERY)) {
+        if tried
+            .borrow()
+            .is_some_and(|at| now < at.saturating_add(FETCH_EVERY))
+        {
             return false;
         }
         self.wanted.notify_one();
@@ -187,7 +193,10 @@ impl Issuer {
     }
 
     fn complain(&self, error: String) {
-        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .complaint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if *last != error && !error.is_empty() {
             let issuer = self.settings.name.as_str();
             tracing::warn!(issuer, %error, "no key set; the former keys stay in use");

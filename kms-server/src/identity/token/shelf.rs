@@ -66,10 +66,42 @@ impl Shelf {
         let [first, ..] = hash;
         self.boards.get(usize::from(*first) % BOARDS)
     }
+}
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        let len = |board: &Mutex<Board>| board.lock().unwrap().len();
-        self.boards.iter().map(len).sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kms_core::policy::Principal;
+
+    fn verified(expires: i64) -> Arc<Verified> {
+        Arc::new(Verified {
+            issuer: 0,
+            generation: 1,
+            terms: Terms {
+                not_before: Timestamp::from_micros(0),
+                expires: Timestamp::from_micros(expires),
+                certificate: None,
+            },
+            principal: Principal::internal(),
+        })
+    }
+
+    fn hash(number: usize) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash[1..9].copy_from_slice(&number.to_be_bytes());
+        hash
+    }
+
+    #[test]
+    fn a_full_board_lets_go_of_what_is_over_first() {
+        let shelf = Shelf::default();
+        let now = Timestamp::from_micros(10);
+        shelf.put(hash(0), verified(20), now);
+        (1..BOARD_MAX).for_each(|number| shelf.put(hash(number), verified(5), now));
+        shelf.put(hash(BOARD_MAX), verified(20), now);
+        assert!(shelf.get(&hash(0)).is_some() && shelf.get(&hash(1)).is_none());
+        (0..10 * BOARD_MAX).for_each(|number| shelf.put(hash(number), verified(20), now));
+        let kept = (0..10 * BOARD_MAX).filter(|number| shelf.get(&hash(*number)).is_some());
+        assert!(kept.count() <= BOARD_MAX);
     }
 }
