@@ -241,3 +241,6 @@ fn is_scope(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
     !text.is_empty() && text.len() <= 128 && text.bytes().all(fits)
 }
+
+#[cfg(test)]
+mod tests;
