@@ -2,9 +2,11 @@
 //! refused with the same words.
 
 mod issuer;
+mod key_server;
 mod table;
 
-use issuer::{AUDIENCE, ISSUER, Issuer, claims, encode};
+use issuer::{AUDIENCE, ISSUER, Issuer, claims, encode, header};
+use key_server::KeyServer;
 use kms_proto::v1::{GenerateDataKeyRequest, GetStatusRequest};
 use kms_server::serve::Running;
 use kms_tests::caller::{Caller, reason};
@@ -28,6 +30,10 @@ struct Scene {
 
 impl Scene {
     fn new(binding: &str) -> Self {
+        Self::with(binding, "jwks_file = \"jwks.json\"")
+    }
+
+    fn with(binding: &str, source: &str) -> Self {
         let scene = Self {
             process: InProcess::new(),
             issuer: Issuer::new(),
@@ -41,7 +47,7 @@ impl Scene {
         );
         let more = format!(
             "\n[[issuers]]\nname = \"login\"\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n\
-             algorithms = [\"EdDSA\", \"ES256\"]\njwks_file = \"jwks.json\"\nbinding = \"{binding}\"\n\
+             algorithms = [\"EdDSA\", \"ES256\"]\n{source}\nbinding = \"{binding}\"\n\
              [[issuers.grants]]\nsubject = \"crm-web\"\nscopes = [\"kms.use\"]\nclaims = {{ tenant = \"acme\" }}\n\
              principal = \"spiffe://crm.example/service/web\"\nroles = [\"service\"]\n\
              attributes = {{ tenant = \"tenant\" }}\n"
@@ -204,5 +210,66 @@ async fn certificate_and_token_must_belong_together() {
     assert_refused("two names", status(&operator, &token).await);
     // a wrong token is never made good by a good certificate
     assert_refused("wrong token", status(&service, "a.b.c").await);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_fetched_seldom_and_an_issuer_out_of_reach_fails_closed() {
+    let server = KeyServer::start().await;
+    let source = format!(
+        "jwks_url = \"https://{}/jwks\"\njwks_ca = \"login-ca.pem\"",
+        server.address
+    );
+    let scene = Scene::with("optional", &source);
+    let ca = scene.process.installation.dir().join("login-ca.pem");
+    std::fs::write(ca, &server.authority).unwrap();
+    server.answer("500 Internal Server Error", "");
+    let running = scene.process.serve().await;
+    let caller = scene.nobody(&running).await;
+    let token = |issuer: &Issuer| issuer.token(&claims(scene.now()));
+    assert_refused("no keys yet", status(&caller, &token(&scene.issuer)).await);
+
+    let keys = json!({"keys": scene.issuer.keys()}).to_string();
+    let longer = Duration::from_secs(31);
+    for (answer, body) in [
+        ("302 Found\r\nlocation: https://127.0.0.1/", keys.as_str()),
+        ("200 OK", "{\"keys\":"),
+        ("200 OK", &format!("{keys}{}", " ".repeat(70_000))),
+    ] {
+        server.answer(answer, body);
+        scene.process.clock.advance(longer);
+        assert_refused(answer, status(&caller, &token(&scene.issuer)).await);
+    }
+    server.answer("200 OK", &keys);
+    scene.process.clock.advance(longer);
+    status(&caller, &token(&scene.issuer)).await.unwrap();
+
+    // out of reach: known keys go on, unknown ones are refused, and asking often fetches once
+    server.answer("503 Service Unavailable", "");
+    scene.process.clock.advance(longer);
+    let before = server.asked();
+    for number in 0..50 {
+        let mut head = header();
+        head["kid"] = json!(format!("random-{number}"));
+        let unknown = scene
+            .issuer
+            .sign(&head.to_string(), &claims(scene.now()).to_string());
+        assert_refused("unknown key", status(&caller, &unknown).await);
+    }
+    assert_eq!(server.asked(), before + 1);
+    status(&caller, &token(&scene.issuer)).await.unwrap();
+
+    // rotated: the new key is taken with the first call, the old one no longer
+    let next = Issuer::new();
+    let renamed = json!({"keys": [next.named("new")]}).to_string();
+    server.answer("200 OK", &renamed);
+    scene.process.clock.advance(longer);
+    let old = token(&scene.issuer);
+    status(&caller, &old).await.unwrap();
+    let mut head = header();
+    head["kid"] = json!("new");
+    let fresh = next.sign(&head.to_string(), &claims(scene.now()).to_string());
+    status(&caller, &fresh).await.unwrap();
+    assert_refused("rotated away", status(&caller, &old).await);
     running.stop().await;
 }

@@ -53,6 +53,11 @@ impl Issuer {
         ]
     }
 
+    /// The Ed25519 key as a set's entry under another id.
+    pub(super) fn named(&self, kid: &str) -> Value {
+        json!({"kty": "OKP", "crv": "Ed25519", "x": encode(self.public()), "kid": kid})
+    }
+
     pub(super) fn public(&self) -> &[u8] {
         self.ed.public_key().as_ref()
     }
