@@ -1,6 +1,7 @@
 //! Names and ids, parsed once and then trusted. A value of these types cannot be malformed.
 
 pub mod context;
+mod principal;
 pub mod shred;
 
 pub use context::KeyContext;

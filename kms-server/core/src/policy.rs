@@ -22,6 +22,10 @@ pub enum Authentication {
     Certificate = 1,
     /// The daemon itself: its jobs.
     Internal = 2,
+    /// An access token of a configured issuer.
+    Token = 4,
+    /// Both, for the same principal or bound to one another.
+    CertificateAndToken = 5,
 }
 
 /// Who calls, once identified.

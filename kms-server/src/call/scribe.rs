@@ -148,8 +148,10 @@ impl Scribe {
             id
         };
         match author.connection {
-            Some(connection) => *connection.introduction.principal.get_or_init(derive),
-            None => derive(),
+            Some(connection) if connection.is_own(&principal.name) => {
+                *connection.introduction.principal.get_or_init(derive)
+            }
+            _ => derive(),
         }
     }
 
@@ -193,12 +195,11 @@ impl Scribe {
         keys: &Keys<'_>,
     ) {
         let month = Month::of(author.at.time);
-        if let (Some(connection), Some(principal)) = (author.connection, author.principal) {
-            let mark = &connection.introduction.month;
-            if mark.swap(month.number(), Ordering::Relaxed) != month.number() {
-                let leaf = self.caller(author, connection, &principal.name, keys);
-                append(lane, author.space(), leaf);
-            }
+        if let (Some(connection), Some(principal)) = (author.connection, author.principal)
+            && connection.to_introduce(&principal.name, month.number())
+        {
+            let leaf = self.caller(author, connection, &principal.name, keys);
+            append(lane, author.space(), leaf);
         }
         self.introduce_self(lane, author, month, keys);
         let Some(snapshot) = snapshot else {

@@ -10,7 +10,7 @@ use super::runtime::Worker;
 use super::status::{refusal_headers, request_id_value};
 use super::{health, method, stream, web};
 use crate::call::road::{Early, Incoming, Method, Road};
-use crate::identity::Connection;
+use crate::identity::{Authorization, Connection};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -44,11 +44,12 @@ pub(super) struct Underway<R: Road> {
 }
 
 /// One call, once its head was read.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) id: CallId,
     pub(super) method: Option<&'static Method>,
     pub(super) trace_id: Option<[u8; 16]>,
+    pub(super) authorization: Authorization,
 }
 
 impl<R: Road> Line<R> {
@@ -87,6 +88,7 @@ impl<R: Road> Line<R> {
             id: self.next_id(),
             method: method::find(path),
             trace_id: head::trace_id(headers),
+            authorization: Authorization::read(headers),
         };
         let Some(underway) = self.enter() else {
             let note = "too many calls are under way";
@@ -130,7 +132,7 @@ impl<R: Road> Line<R> {
         let deadline = clock
             .monotonic()
             .saturating_add(timeout.min(limits.deadline_max));
-        let mut messages = self.messages(request.into_body());
+        let mut messages = self.messages(request.into_body(), &call.authorization);
         let message = match within(clock, deadline, messages.only()).await {
             Ended::Done(Ok(message)) if !timeout.is_zero() => message,
             Ended::Done(Err(broken)) => return self.refuse_broken(call, broken).await,
@@ -143,9 +145,10 @@ impl<R: Road> Line<R> {
                 return self.refuse(call, Reason::Internal, note).await;
             }
         };
+        let id = call.id;
         match self.travel(call, method, deadline, message).await {
-            Ok(reply) => success(call.id, Reply::Single(frame(&reply))),
-            Err(refusal) => failure(call.id, &refusal),
+            Ok(reply) => success(id, Reply::Single(frame(&reply))),
+            Err(refusal) => failure(id, &refusal),
         }
     }
 
@@ -161,6 +164,7 @@ impl<R: Road> Line<R> {
             id: call.id,
             method,
             connection: Arc::clone(&self.connection),
+            authorization: call.authorization,
             deadline,
             trace_id: call.trace_id,
             body: message.bytes.clone(),
@@ -192,12 +196,17 @@ impl<R: Road> Line<R> {
     }
 
     /// The messages of a body; who has no name may send but small ones.
-    pub(super) fn messages<B: Body<Data = Bytes> + Unpin>(&self, body: B) -> Messages<B> {
+    pub(super) fn messages<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        body: B,
+        authorization: &Authorization,
+    ) -> Messages<B> {
         let shared = &self.worker.shared;
-        let named = self
-            .connection
-            .presented()
-            .is_some_and(|p| p.name().is_ok());
+        let presented = self.connection.presented();
+        let named = presented.is_some_and(|presented| presented.name().is_ok()) || {
+            let now = shared.clock.now();
+            shared.identity.knows(&self.connection, authorization, now)
+        };
         let limit = if named {
             shared.limits.message_bytes
         } else {
@@ -229,8 +238,9 @@ impl<R: Road> Line<R> {
         reason: Reason,
         note: &'static str,
     ) -> Response<Reply> {
+        let id = call.id;
         self.record(call, reason, note).await;
-        failure(call.id, &reason.into())
+        failure(id, &reason.into())
     }
 
     pub(super) async fn record(&self, call: Call, reason: Reason, note: &'static str) {
@@ -238,6 +248,7 @@ impl<R: Road> Line<R> {
             id: call.id,
             method: call.method,
             connection: Arc::clone(&self.connection),
+            authorization: call.authorization,
             trace_id: call.trace_id,
             reason,
             note,
@@ -251,12 +262,14 @@ impl<R: Road> Line<R> {
             id: self.next_id(),
             method: None,
             trace_id: None,
+            authorization: Authorization::None,
         };
+        let id = call.id;
         self.record(call, Reason::InvalidArgument, note).await;
         let mut response = Response::new(Reply::Empty);
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(kms_proto::REQUEST_ID_METADATA, request_id_value(call.id));
+        headers.insert(kms_proto::REQUEST_ID_METADATA, request_id_value(id));
         response
     }
 }

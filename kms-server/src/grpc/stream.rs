@@ -52,10 +52,13 @@ where
     let until = timeout.map_or(Duration::MAX, |timeout| {
         shared.clock.monotonic().saturating_add(timeout)
     });
-    let messages = underway.line().messages(request.into_body());
+    let messages = underway
+        .line()
+        .messages(request.into_body(), &call.authorization);
+    let id = call.id;
     let stream = Calls {
         underway,
-        first: Some(call),
+        first: Some(call.clone()),
         template: call,
         until,
         messages,
@@ -63,7 +66,7 @@ where
         reading: true,
     };
     tokio::task::spawn_local(stream.run(parts));
-    success(call.id, Reply::Stream(receiver))
+    success(id, Reply::Stream(receiver))
 }
 
 struct Calls<R: Road, B> {
@@ -146,26 +149,28 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
             .monotonic()
             .saturating_add(shared.limits.deadline_max)
             .min(self.until);
+        let id = call.id;
         let task = tokio::task::spawn_local(async move {
             underway
                 .line()
                 .travel(call, method, deadline, message)
                 .await
         });
-        self.travelling.push_back(Travelling { id: call.id, task });
+        self.travelling.push_back(Travelling { id, task });
         Ok(())
     }
 
     async fn end(&mut self, line: &Rc<Line<R>>, reason: Reason, note: &'static str) -> HeaderMap {
         let call = self.next_call(line);
+        let id = call.id;
         line.record(call, reason, note).await;
-        refusal_headers(call.id, &reason.into())
+        refusal_headers(id, &reason.into())
     }
 
     fn next_call(&mut self, line: &Rc<Line<R>>) -> Call {
         self.first.take().unwrap_or_else(|| Call {
             id: line.next_id(),
-            ..self.template
+            ..self.template.clone()
         })
     }
 }

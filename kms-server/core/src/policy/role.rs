@@ -142,7 +142,9 @@ impl Decide for ByRole {
     ) -> bool {
         match principal.authentication {
             Authentication::Internal => Role::Internal.allows(action),
-            Authentication::Certificate => {
+            Authentication::Certificate
+            | Authentication::Token
+            | Authentication::CertificateAndToken => {
                 // status is for whoever is authenticated, in a role or not
                 action == Action::GetStatus
                     || principal

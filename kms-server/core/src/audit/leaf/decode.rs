@@ -159,6 +159,8 @@ fn authentication(number: u8) -> Result<Option<Authentication>, Malformed> {
         0 => Ok(None),
         1 => Ok(Some(Authentication::Certificate)),
         2 => Ok(Some(Authentication::Internal)),
+        4 => Ok(Some(Authentication::Token)),
+        5 => Ok(Some(Authentication::CertificateAndToken)),
         _ => Err(Malformed),
     }
 }
