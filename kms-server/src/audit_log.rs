@@ -15,6 +15,7 @@ mod reading;
 mod recovery;
 mod segment;
 mod segments;
+mod tree;
 mod usage;
 
 pub use figures::Figures;
@@ -22,6 +23,7 @@ pub use local::{Appending, LocalAudit};
 pub use outbox::Reconciled;
 pub use reading::{Filter, Logged, Page, Query};
 pub use recovery::{Damage, OpenError, Opened};
+pub use tree::{CHECKPOINT_EVERY, Signer};
 pub use usage::UsageMark;
 
 use crate::system::clock::Clock;
@@ -95,6 +97,7 @@ struct Shared {
     usage: Mutex<Usage>,
     lanes: Mutex<Vec<local::Lane>>,
     counters: Counters,
+    desk: tree::Desk,
 }
 
 /// A handle; clones are cheap. When the last one goes, what waits is written and the committer ends.
@@ -107,6 +110,7 @@ pub struct AuditLog {
 struct CommitterThread {
     shared: Arc<Shared>,
     handle: Mutex<Option<JoinHandle<()>>>,
+    tree: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl CommitterThread {
@@ -115,6 +119,11 @@ impl CommitterThread {
         if let Some(handle) = lock(&self.handle).take() {
             // a committer that panicked has refused what waited; there is nothing more to learn
             let _ = handle.join();
+        }
+        if let Some(tree) = lock(&self.tree).take() {
+            self.shared.desk.close();
+            // what a thread that panicked did not build is built by the next start
+            let _ = tree.join();
         }
     }
 }
@@ -147,12 +156,15 @@ impl AuditLog {
             usage: Mutex::new(Usage::new(recovered.opened.next_sequence)),
             lanes: Mutex::default(),
             counters: Counters::default(),
+            desk: tree::Desk::default(),
         });
         let handle = committer::start(Arc::clone(&shared), recovered.active, &recovered.opened)
             .map_err(|source| OpenError::io(dir, source))?;
+        let tree = tree::start(Arc::clone(&shared)).map_err(|source| OpenError::io(dir, source))?;
         let thread = Arc::new(CommitterThread {
             shared: Arc::clone(&shared),
             handle: Mutex::new(Some(handle)),
+            tree: Mutex::new(Some(tree)),
         });
         Ok((Self { shared, thread }, recovered.opened))
     }

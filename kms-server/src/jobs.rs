@@ -2,6 +2,7 @@
 //! the injected one. Never run while sealed, and destroy nothing while the clock is in doubt.
 
 mod destruction;
+mod log_key;
 mod month;
 mod request;
 mod rotation;
@@ -59,6 +60,7 @@ async fn regularly(
             return;
         };
         let trusted = watch.pass(service, lane, &live, probe).await;
+        log_key::pass(service, lane, &live).await;
         month::pass(service, lane, &live).await;
         rotation::pass(service, lane, &live).await;
         if trusted {

@@ -17,6 +17,7 @@ use crate::store::{Change, ChangeError, Published, Records, Writer};
 use alarms::Alarms;
 use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
 use kms_core::cipher::HashKey;
+use kms_core::cipher::signature::InstanceKey;
 use kms_core::key::record::Write;
 use kms_core::name::CallId;
 use kms_core::secret::IntakeKey;
@@ -46,6 +47,8 @@ pub struct Keys {
     pub index: HashKey,
     /// The audit directory's.
     pub directory: DirectoryKeys,
+    /// Certifies the log's keys.
+    pub instance: InstanceKey,
     /// Opens what was written to the log while sealed.
     pub intake: IntakeKey,
 }

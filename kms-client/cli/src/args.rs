@@ -176,6 +176,7 @@ mod tests {
             "kms data-key generate customers --subject jane",
             "kms data-key unwrap kms1:AAAA --plaintext",
             "kms audit list --dataset customers --from 2026-11-01 --newest-first --limit 5",
+            "kms audit verify --offline kms-dev/data/audit --key kms-dev/audit.pub --checkpoint a --checkpoint b",
             "kms unseal --passphrase-file /run/secret",
             "kms clock confirm --now 2026-11-24T06:00:00Z",
             "kms completions bash",

@@ -34,6 +34,18 @@ impl Progress {
         Self::new(session, u64::try_from(total).ok(), template)
     }
 
+    /// Counts entries of the audit log; how many there are is told with the progress.
+    pub(crate) fn of_entries(session: &Session) -> Self {
+        let template = "{bar:32} {pos} of {len} entries  {per_sec}  {eta} left";
+        Self::new(session, Some(0), template)
+    }
+
+    /// So much is done, of so much.
+    pub(crate) fn set_of(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.set(done);
+    }
+
     fn new(session: &Session, total: Option<u64>, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {

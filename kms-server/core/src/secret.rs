@@ -75,6 +75,8 @@ secret!(
     SetHashKey,
     /// Seed of the instance key (Ed25519, RFC 8032).
     InstanceSeed,
+    /// Seed of a log key, which signs the audit log's checkpoints (Ed25519, RFC 8032).
+    LogSeed,
     /// X25519 private key of the audit intake.
     IntakeKey,
     /// One month's key of the audit log's personal groups and secret hashes.

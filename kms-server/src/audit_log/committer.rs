@@ -193,6 +193,7 @@ impl Committer {
         for (reply, first) in std::mem::take(&mut self.group.replies) {
             self.tell(reply, Ok(first));
         }
+        shared.desk.note(self.next_sequence);
     }
 
     /// The group is lost: its numbers are given again, to a new segment whose first number says that what

@@ -109,6 +109,7 @@ impl Service {
             ..Default::default()
         };
         status.alarms.extend(self.facts.failed.iter().cloned());
+        status.alarms.extend(self.audit.tree_problem());
         if let Some(live) = live {
             self.live_status(&live, &mut status);
         }

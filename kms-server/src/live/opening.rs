@@ -71,6 +71,7 @@ struct Opened {
     records: Records,
     loaded: Loaded,
     system: SystemKeys,
+    instance: InstanceKey,
     sequence: u64,
 }
 
@@ -91,6 +92,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         records,
         loaded,
         system,
+        instance,
         sequence,
     } = opened;
     let state = Arc::new(State::new(Snapshot::default(), cache_bytes));
@@ -124,6 +126,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     let keys = Keys {
         index: HashKey::new(system.index.expose_bytes()),
         directory: DirectoryKeys::new(1, &system.directory),
+        instance,
         intake: system.intake,
     };
     Ok(Arc::new(Live {
@@ -169,6 +172,7 @@ fn verify(parts: Parts) -> Result<Opened, OpenError> {
         records,
         loaded,
         system,
+        instance,
     })
 }
 

@@ -6,7 +6,7 @@ use super::shred_cache::{Found, ScopeHash, ShredCache};
 use arc_swap::ArcSwap;
 use kms_core::audit::leaf::{Month, MonthKeys};
 use kms_core::engine::{ShredEntry, Snapshot};
-use kms_core::key::record::{Record, Revision, ShredRecord, Stored, TimeMark, Tree};
+use kms_core::key::record::{LogKeyRecord, Record, Revision, ShredRecord, Stored, TimeMark, Tree};
 use kms_core::name::{KeyId, SecretId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +39,7 @@ pub struct State {
     pub cache: ShredCache,
     months: ArcSwap<BTreeMap<Month, Arc<MonthKeys>>>,
     time_mark: Mutex<(TimeMark, Revision)>,
+    log_key: Mutex<Option<Arc<LogKeyRecord>>>,
 }
 
 impl State {
@@ -56,6 +57,7 @@ impl State {
             cache: ShredCache::new(cache_bytes),
             months: ArcSwap::default(),
             time_mark: Mutex::default(),
+            log_key: Mutex::default(),
         }
     }
 
@@ -72,6 +74,13 @@ impl State {
             .time_mark
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest key that signs the audit log's checkpoints; `None` when none was made yet.
+    #[must_use]
+    pub fn log_key(&self) -> Option<Arc<LogKeyRecord>> {
+        let held = self.log_key.lock();
+        held.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The snapshot of now. Hold it as long as anything gathered from it may be answered, not longer.
@@ -103,8 +112,16 @@ impl State {
         drop(end);
     }
 
-    /// Takes over months' keys and the time mark; the rest comes back.
+    /// Takes over months' keys, the time mark and log keys; the rest comes back.
     fn take_own(&self, stored: Stored) -> Option<Stored> {
+        if let Some(Record::LogKey(key)) = stored.record {
+            let held = self.log_key.lock();
+            let mut held = held.unwrap_or_else(PoisonError::into_inner);
+            if held.as_ref().is_none_or(|old| old.number < key.number) {
+                *held = Some(Arc::new(key));
+            }
+            return None;
+        }
         match (stored.key.tree, &stored.record) {
             (Tree::AuditKey, record) => {
                 let month = std::str::from_utf8(&stored.key.key)

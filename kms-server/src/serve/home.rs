@@ -184,6 +184,7 @@ async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
     tokio::join!(
         jobs::run(service, &lane, work.probe, &work.passes),
         service.count_strangers(),
+        service.keep_checkpoints(),
         work.identity.keep_fresh(work.reload),
     );
 }

@@ -8,6 +8,7 @@
 mod access;
 #[cfg(test)]
 mod audit;
+mod audit_tree;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `kms audit`: the log of every call.
 
 mod report;
+mod verify;
 
 use super::call;
 use super::clock::proto_time;
@@ -21,6 +22,7 @@ const PAGE_MAX: u32 = 1_000;
 pub(crate) enum Audit {
     /// List entries, oldest first. Reading the log is logged.
     List(List),
+    Verify(verify::Verify),
 }
 
 /// `kms audit list`.
@@ -68,8 +70,10 @@ impl Audit {
     /// # Errors
     /// The service's.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
-        let Self::List(list) = self;
-        list.run(session).await
+        match self {
+            Self::List(list) => list.run(session).await,
+            Self::Verify(verify) => verify.run(session),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::sha256;
 use crate::codec::hex;
-use crate::secret::InstanceSeed;
+use crate::secret::{InstanceSeed, LogSeed};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use std::fmt;
 
@@ -59,7 +59,33 @@ impl fmt::Debug for InstanceKey {
     }
 }
 
-/// The public half of an instance key. Shown as its fingerprint.
+/// A log key, ready to sign checkpoints of the audit log. The instance key certifies it.
+#[derive(Debug)]
+pub struct LogKey(InstanceKey);
+
+impl LogKey {
+    /// From its seed.
+    ///
+    /// # Errors
+    /// As [`InstanceKey::new`].
+    pub fn new(seed: &LogSeed) -> Result<Self, BadSignature> {
+        InstanceKey::from_seed(seed.expose_bytes()).map(Self)
+    }
+
+    /// Signs the bytes of a checkpoint.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> [u8; SIGNATURE_LEN] {
+        self.0.sign(bytes)
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.0.public()
+    }
+}
+
+/// The public half of an instance or log key. Shown as its fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; PUBLIC_LEN]);
 

@@ -26,6 +26,8 @@ pub enum Tree {
     Outbox = 9,
     /// Keyed hash of a dataset's name -> its key id.
     DatasetName = 10,
+    /// Number -> a key that signs the audit log's checkpoints, with its certificate.
+    LogKey = 48,
 }
 
 impl Tree {
@@ -41,6 +43,7 @@ impl Tree {
         Self::Usage,
         Self::Outbox,
         Self::DatasetName,
+        Self::LogKey,
     ];
 
     /// From its number.
@@ -65,6 +68,7 @@ impl Tree {
                 | Self::System
                 | Self::Usage
                 | Self::Outbox
+                | Self::LogKey
         )
     }
 }
@@ -154,6 +158,12 @@ impl RecordKey {
     #[must_use]
     pub fn dataset_name(hash: [u8; 32]) -> Self {
         Self::new(Tree::DatasetName, &hash)
+    }
+
+    /// A log key's, by its number from 1.
+    #[must_use]
+    pub fn log_key(number: u32) -> Self {
+        Self::new(Tree::LogKey, &number.to_be_bytes())
     }
 
     /// An outbox record's.

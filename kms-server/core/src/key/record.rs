@@ -13,7 +13,7 @@ use crate::name::{
     ShredScope, VersionNumber,
 };
 use crate::secret::{
-    AuditMonthKey, IndexKey, InstanceSeed, IntakeKey, SetHashKey, ShredSecret, VersionKey,
+    AuditMonthKey, IndexKey, InstanceSeed, IntakeKey, LogSeed, SetHashKey, ShredSecret, VersionKey,
 };
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -176,6 +176,17 @@ pub struct SystemKeys {
     pub intake: IntakeKey,
 }
 
+/// A key that signs the audit log's checkpoints.
+#[derive(Debug)]
+pub struct LogKeyRecord {
+    /// 1, 2, 3, ...
+    pub number: u32,
+    /// Its seed.
+    pub seed: LogSeed,
+    /// The note by which the instance key (and the log key before) certifies it; public.
+    pub certificate: Box<str>,
+}
+
 /// Marks that must survive a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeMark {
@@ -226,4 +237,5 @@ pub enum Record {
     TimeMark(TimeMark),
     Usage(UsageRecord),
     Outbox(OutboxRecord),
+    LogKey(LogKeyRecord),
 }

@@ -94,6 +94,7 @@ actions! {
     68 Stop "The daemon stopped.",
     69 Quarantine "A stored record was found damaged.",
     70 Refuse "Calls refused before they named an action, counted.",
+    75 CreateLogKey "A job makes the key that signs the audit log's checkpoints.",
 }
 
 #[cfg(test)]

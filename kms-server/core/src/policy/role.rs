@@ -127,7 +127,8 @@ impl Role {
             | A::Start
             | A::Stop
             | A::Quarantine
-            | A::Refuse => matches!(self, Self::Internal),
+            | A::Refuse
+            | A::CreateLogKey => matches!(self, Self::Internal),
         }
     }
 }

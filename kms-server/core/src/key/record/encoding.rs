@@ -2,8 +2,8 @@
 //! a record of one kind never reads as another's.
 
 use super::{
-    Compromise, DatasetPolicy, DatasetRecord, OutboxRecord, Record, RequestRecord, ShredRecord,
-    ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord, VersionState,
+    Compromise, DatasetPolicy, DatasetRecord, LogKeyRecord, OutboxRecord, Record, RequestRecord,
+    ShredRecord, ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord, VersionState,
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::name::{
@@ -11,7 +11,7 @@ use crate::name::{
     SecretKind, ShredScope, VersionNumber,
 };
 use crate::secret::{
-    AuditMonthKey, IndexKey, InstanceSeed, IntakeKey, SetHashKey, ShredSecret, VersionKey,
+    AuditMonthKey, IndexKey, InstanceSeed, IntakeKey, LogSeed, SetHashKey, ShredSecret, VersionKey,
 };
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -57,6 +57,11 @@ impl Record {
             Self::DatasetName(id) => {
                 w.u8(11).bytes(&id.0);
             }
+            Self::LogKey(record) => {
+                w.u8(48).u32(record.number);
+                w.bytes(record.seed.expose_bytes())
+                    .short(record.certificate.as_bytes());
+            }
         }
         Zeroizing::new(w.finish())
     }
@@ -100,6 +105,11 @@ impl Record {
                 })
             }
             11 => Self::DatasetName(KeyId(r.array()?)),
+            48 => Self::LogKey(LogKeyRecord {
+                number: r.u32()?,
+                seed: LogSeed::from_slice(r.bytes(32)?).ok_or(Malformed)?,
+                certificate: r.text()?.into(),
+            }),
             _ => return Err(Malformed),
         };
         r.finish()?;

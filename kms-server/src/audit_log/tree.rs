@@ -1,0 +1,159 @@
+//! The Merkle tree over the log: tiles, entry bundles and signed checkpoints, built by a thread of its own from what
+//! is durable in the segments. Never in the way of an answer, never part of what an answer promises: all of it can
+//! be built again. Signs nothing that does not extend what it signed before.
+
+mod builder;
+mod files;
+
+use super::{AuditLog, Shared, lock};
+use builder::Builder;
+use kms_core::cipher::signature::LogKey;
+use std::io;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tlog::VerifierKey;
+
+/// Entries after which a checkpoint does not wait any longer.
+const ENTRIES_MAX: u64 = 1_000;
+/// The longest that an entry waits for a checkpoint.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Who signs checkpoints, while unsealed.
+#[derive(Debug)]
+pub struct Signer {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Signs.
+    pub key: LogKey,
+    /// Its public half, named after the origin.
+    pub verifier: VerifierKey,
+    /// The note by which the instance key certifies it.
+    pub certificate: String,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    wanted: bool,
+    closed: bool,
+    signer: Option<Arc<Signer>>,
+    waiting: Vec<SyncSender<()>>,
+    /// Size of the newest checkpoint.
+    signed: u64,
+    problem: Option<String>,
+}
+
+/// What is asked of the thread, and what it says.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+}
+
+impl Desk {
+    fn ask(&self, wish: impl FnOnce(&mut Wishes)) {
+        let mut wishes = lock(&self.wishes);
+        wish(&mut wishes);
+        wishes.wanted = true;
+        drop(wishes);
+        self.changed.notify_one();
+    }
+
+    /// So many entries are durable: a checkpoint is due when enough of them wait.
+    pub(super) fn note(&self, len: u64) {
+        let wishes = lock(&self.wishes);
+        let due = !wishes.wanted && len.saturating_sub(wishes.signed) >= ENTRIES_MAX;
+        drop(wishes);
+        if due {
+            self.ask(|_| {});
+        }
+    }
+
+    /// The thread ends when what is durable now is built and signed.
+    pub(super) fn close(&self) {
+        self.ask(|wishes| wishes.closed = true);
+    }
+}
+
+pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("audit-tree".to_owned())
+        .spawn(move || run(&shared))
+}
+
+fn run(shared: &Arc<Shared>) {
+    let mut builder = Builder::new(Arc::clone(shared));
+    loop {
+        let (signer, waiting, closed) = {
+            let mut wishes = lock(&shared.desk.wishes);
+            while !wishes.wanted {
+                let woken = shared.desk.changed.wait(wishes);
+                wishes = woken.unwrap_or_else(PoisonError::into_inner);
+            }
+            wishes.wanted = false;
+            let waiting = std::mem::take(&mut wishes.waiting);
+            (wishes.signer.clone(), waiting, wishes.closed)
+        };
+        let result = builder.advance(signer.as_deref());
+        {
+            let mut wishes = lock(&shared.desk.wishes);
+            wishes.signed = builder.signed();
+            wishes.problem = result.err().map(|problem| problem.to_string());
+            if let Some(problem) = &wishes.problem {
+                tracing::error!(%problem, "the audit log's tree cannot be built");
+            }
+        }
+        for waiter in waiting {
+            // who no longer waits has hung up
+            let _ = waiter.send(());
+        }
+        if closed {
+            return;
+        }
+    }
+}
+
+impl AuditLog {
+    /// Checkpoints are signed by this key from now on; one is made soon.
+    pub fn sign_with(&self, signer: Signer) {
+        let signer = Arc::new(signer);
+        self.shared.desk.ask(|wishes| wishes.signer = Some(signer));
+    }
+
+    /// Number of the log key that signs; `None` while nothing is signed.
+    #[must_use]
+    pub fn signs_with(&self) -> Option<u64> {
+        let wishes = lock(&self.shared.desk.wishes);
+        wishes.signer.as_ref().map(|signer| signer.number)
+    }
+
+    /// Makes a checkpoint soon, if there is anything that the last one does not cover.
+    pub fn checkpoint_soon(&self) {
+        let signed = lock(&self.shared.desk.wishes).signed;
+        if self.len() > signed {
+            self.shared.desk.ask(|_| {});
+        }
+    }
+
+    /// Signs what is durable now, and forgets the key. Blocking.
+    pub fn sign_off(&self) {
+        let (done, end) = std::sync::mpsc::sync_channel(1);
+        self.shared.desk.ask(|wishes| wishes.waiting.push(done));
+        // an error means that the thread is gone, and its key with it
+        let _ = end.recv();
+        lock(&self.shared.desk.wishes).signer = None;
+    }
+
+    /// Entries that the newest checkpoint covers.
+    #[must_use]
+    pub fn signed_len(&self) -> u64 {
+        lock(&self.shared.desk.wishes).signed
+    }
+
+    /// Why the tree does not grow, if it does not.
+    #[must_use]
+    pub fn tree_problem(&self) -> Option<String> {
+        lock(&self.shared.desk.wishes).problem.clone()
+    }
+}

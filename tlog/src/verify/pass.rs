@@ -1,0 +1,221 @@
+//! The one pass: bundles from the first to the last, the tree grown over them and compared with tiles and claims as
+//! soon as each is complete.
+
+use super::damage::{Damage, Found};
+use super::{CheckEntry, Claim};
+use crate::bundle::bundle_entries;
+use crate::certificate::Keychain;
+use crate::checkpoint::Checkpoint;
+use crate::directory::Directory;
+use crate::edge::Edge;
+use crate::hash::{Hash, leaf_hash};
+use crate::note::read_notes;
+use crate::proof::Tiles as _;
+use crate::tile::{TILE_WIDTH, Tile, entries_path, history_path};
+use std::collections::BTreeMap;
+
+pub(super) struct Pass<'a> {
+    directory: &'a Directory,
+    keys: &'a Keychain,
+    newest: Checkpoint,
+    edge: Edge,
+    /// Claims not yet reached.
+    claims: BTreeMap<u64, Vec<Claim>>,
+    /// Size at which the last claim held: what is before is sound.
+    sound: u64,
+    held: u64,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(directory: &'a Directory, keys: &'a Keychain, newest: Checkpoint) -> Self {
+        let mut claims: BTreeMap<u64, Vec<Claim>> = BTreeMap::new();
+        let from = |size, root| Claim { size, root };
+        let certified = keys.certificates().iter();
+        let certified = certified.map(|it| from(it.from_size, it.from_root));
+        for claim in certified.chain([from(newest.size, newest.root)]) {
+            claims.entry(claim.size).or_default().push(claim);
+        }
+        Self {
+            directory,
+            keys,
+            newest,
+            edge: Edge::new(),
+            claims,
+            sound: 0,
+            held: 0,
+        }
+    }
+
+    /// Takes up a checkpoint that the log must extend.
+    pub(super) fn claim(&mut self, checkpoint: Checkpoint) -> Result<(), Found> {
+        let Checkpoint { size, root, .. } = checkpoint;
+        if size > self.newest.size {
+            let (given, found) = (size, self.newest.size);
+            return Err(Found::at(found, Damage::Cut { given, found }));
+        }
+        self.claims
+            .entry(size)
+            .or_default()
+            .push(Claim { size, root });
+        Ok(())
+    }
+
+    /// How many claims held.
+    pub(super) fn run(
+        mut self,
+        check: CheckEntry<'_>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, Found> {
+        let size = self.newest.size;
+        if let Some((beyond, _)) = self.claims.range(size + 1..).next() {
+            let (given, found) = (*beyond, size);
+            return Err(Found::at(found, Damage::Cut { given, found }));
+        }
+        self.read_history(0)?;
+        self.settle()?;
+        for index in 0..size.div_ceil(TILE_WIDTH) {
+            self.bundle(index, check)?;
+            progress(self.edge.size(), size);
+        }
+        for (tile, row) in self.edge.partial() {
+            if tile.level > 0 {
+                self.compare(tile, row)?;
+            }
+        }
+        Ok(self.held)
+    }
+
+    fn bundle(&mut self, index: u64, check: CheckEntry<'_>) -> Result<(), Found> {
+        let first = index * TILE_WIDTH;
+        let width = (self.newest.size - first).min(TILE_WIDTH);
+        let tile = Tile {
+            level: 0,
+            index,
+            width: u16::try_from(width).unwrap_or(u16::MAX),
+        };
+        let (path, bytes, is_whole) = self.read_bundle(tile)?;
+        let hashes = self.hashes(tile)?;
+        let mut entries = bundle_entries(&bytes);
+        for (place, hash) in (first..).zip(&hashes) {
+            let entry = match entries.next() {
+                Some(Ok(entry)) => entry,
+                Some(Err(_)) | None => return Err(Found::at(place, Damage::Missing)),
+            };
+            let sound = check(place, entry);
+            let computed = leaf_hash(entry);
+            if computed != *hash {
+                let misplaced = matches!(sound, Err(Damage::Misplaced { .. }));
+                let damage = sound.err().filter(|_| misplaced);
+                return Err(Found::at(place, damage.unwrap_or(Damage::Changed)));
+            }
+            sound.map_err(|damage| Found::at(place, damage))?;
+            self.push(computed)?;
+        }
+        // a bundle that grew since the checkpoint holds more, and rightly
+        if is_whole && entries.next().is_some() {
+            return Err(Found::at(first + width, Damage::Surplus(path)));
+        }
+        Ok(())
+    }
+
+    fn read_bundle(&self, tile: Tile) -> Result<(String, Vec<u8>, bool), Found> {
+        for width in [tile.width, 256] {
+            let path = entries_path(tile.index, width);
+            let unreadable = |error: std::io::Error| {
+                let damage = Damage::Unreadable(path.clone(), error.to_string());
+                Found::at(tile.leaves().0, damage)
+            };
+            if let Some(bytes) = self.directory.read(&path).map_err(unreadable)? {
+                return Ok((path, bytes, width == tile.width));
+            }
+        }
+        let (first, end) = tile.leaves();
+        Err(Found::between(first, end, Damage::Missing))
+    }
+
+    fn hashes(&self, tile: Tile) -> Result<Vec<Hash>, Found> {
+        self.directory.tile(tile).map_err(|_| {
+            let (first, end) = tile.leaves();
+            Found::between(first, end, Damage::TileMissing(tile.path()))
+        })
+    }
+
+    fn push(&mut self, leaf: Hash) -> Result<(), Found> {
+        let mut full = Vec::new();
+        self.edge.push(leaf, |(tile, row)| {
+            if tile.level > 0 {
+                full.push((tile, row.to_vec()));
+            }
+        });
+        for (tile, row) in full {
+            self.compare(tile, &row)?;
+        }
+        if self.edge.size().is_multiple_of(1 << 16) {
+            self.read_history(self.edge.size())?;
+        }
+        self.settle()
+    }
+
+    /// A tile in the directory must hold what was computed.
+    fn compare(&self, tile: Tile, computed: &[Hash]) -> Result<(), Found> {
+        let found = self.hashes(tile)?;
+        let differs = found.iter().zip(computed).position(|(a, b)| a != b);
+        let Some(at) = differs else { return Ok(()) };
+        let (first, end) = tile.leaves();
+        let each = (end - first) / u64::from(tile.width).max(1);
+        let first = first + each * at as u64;
+        Err(Found::between(
+            first,
+            first + each,
+            Damage::TileChanged(tile.path()),
+        ))
+    }
+
+    /// The checkpoints of the past from `size` on, as far as one file goes.
+    fn read_history(&mut self, size: u64) -> Result<(), Found> {
+        let path = history_path(size);
+        let read = self.directory.read_text(&path);
+        let unreadable = |error: &dyn std::fmt::Display| {
+            let damage = Damage::Unreadable(path.clone(), error.to_string());
+            Found::nowhere(damage)
+        };
+        let text = read
+            .map_err(|error| unreadable(&error))?
+            .unwrap_or_default();
+        let notes = read_notes(&text).map_err(|error| unreadable(&error))?;
+        let mut has_newest = false;
+        for (_, note) in notes {
+            let past = self.keys.signed(&note);
+            let past = past.map_err(|error| Found::nowhere(Damage::Untrusted(error)))?;
+            has_newest |= past == self.newest;
+            self.claim(past)?;
+        }
+        if !has_newest && history_path(self.newest.size) == path {
+            return Err(Found::nowhere(Damage::History));
+        }
+        Ok(())
+    }
+
+    /// Compares with what was signed at this size.
+    fn settle(&mut self) -> Result<(), Found> {
+        let size = self.edge.size();
+        let Some(claims) = self
+            .claims
+            .first_entry()
+            .filter(|first| *first.key() <= size)
+            .map(std::collections::btree_map::OccupiedEntry::remove)
+        else {
+            return Ok(());
+        };
+        let root = self.edge.root();
+        self.held += claims.len() as u64;
+        if claims
+            .iter()
+            .all(|claim| claim.size == size && claim.root == root)
+        {
+            self.sound = size;
+            return Ok(());
+        }
+        Err(Found::between(self.sound, size, Damage::Root(size)))
+    }
+}
