@@ -1,9 +1,11 @@
 //! Names and ids, parsed once and then trusted. A value of these types cannot be malformed.
 
 pub mod context;
+pub mod operator;
 pub mod shred;
 
 pub use context::KeyContext;
+pub use operator::OperatorName;
 pub use shred::{AccountName, RetentionClass, SecretId, SecretKind, ShredScope, SubjectName};
 
 use std::fmt;

@@ -26,6 +26,8 @@ pub enum Tree {
     Outbox = 9,
     /// Keyed hash of a dataset's name -> its key id.
     DatasetName = 10,
+    /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
+    Operator = 32,
 }
 
 impl Tree {
@@ -41,6 +43,7 @@ impl Tree {
         Self::Usage,
         Self::Outbox,
         Self::DatasetName,
+        Self::Operator,
     ];
 
     /// From its number.
@@ -65,6 +68,7 @@ impl Tree {
                 | Self::System
                 | Self::Usage
                 | Self::Outbox
+                | Self::Operator
         )
     }
 }
@@ -154,6 +158,12 @@ impl RecordKey {
     #[must_use]
     pub fn dataset_name(hash: [u8; 32]) -> Self {
         Self::new(Tree::DatasetName, &hash)
+    }
+
+    /// An operator's, or that of attempts to be one: by keyed hash.
+    #[must_use]
+    pub fn operator(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Operator, &hash)
     }
 
     /// An outbox record's.

@@ -137,6 +137,7 @@ impl Shard {
             Tree::System => (248, 0),
             Tree::AuditKey => (249, 0),
             Tree::Outbox => (250, 0),
+            Tree::Operator => (251, 0),
         }
     }
 

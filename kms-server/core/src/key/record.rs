@@ -1,11 +1,16 @@
 //! What the store keeps, typed and unencrypted. The writer encrypts it; nothing here knows how.
 //!
-//! Key material lies only in [`VersionRecord`] and [`ShredRecord`], in their secret types.
+//! Key material lies only in [`VersionRecord`], [`ShredRecord`] and [`OperatorRecord`], in their secret types.
 
 mod encoding;
+mod operator;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
+pub use operator::{
+    AttemptsRecord, Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES,
+    StoredPassword,
+};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -226,4 +231,6 @@ pub enum Record {
     TimeMark(TimeMark),
     Usage(UsageRecord),
     Outbox(OutboxRecord),
+    Operator(OperatorRecord),
+    Attempts(AttemptsRecord),
 }

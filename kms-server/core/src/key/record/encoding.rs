@@ -1,6 +1,8 @@
 //! Plaintext bytes of records, before the writer encrypts them. Each begins with its own number, so that
 //! a record of one kind never reads as another's.
 
+mod operator;
+
 use super::{
     Compromise, DatasetPolicy, DatasetRecord, OutboxRecord, Record, RequestRecord, ShredRecord,
     ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord, VersionState,
@@ -57,6 +59,8 @@ impl Record {
             Self::DatasetName(id) => {
                 w.u8(11).bytes(&id.0);
             }
+            Self::Operator(record) => operator::write(w.u8(32), record),
+            Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
         }
         Zeroizing::new(w.finish())
     }
@@ -100,6 +104,8 @@ impl Record {
                 })
             }
             11 => Self::DatasetName(KeyId(r.array()?)),
+            32 => Self::Operator(operator::read(&mut r)?),
+            33 => Self::Attempts(operator::read_attempts(&mut r)?),
             _ => return Err(Malformed),
         };
         r.finish()?;
