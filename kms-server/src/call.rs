@@ -38,8 +38,8 @@ use kms_core::audit::leaf::BootId;
 use kms_core::engine::index::request_fingerprint;
 use kms_core::engine::{Moment, Refusal, Snapshot, View};
 use kms_core::entropy::{Entropy, make_bytes};
-use kms_core::name::{KeyId, PrincipalName, VersionNumber};
-use kms_core::policy::{Decide as _, Role, RoleTable};
+use kms_core::name::{KeyId, VersionNumber};
+use kms_core::policy::Decide;
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
 use page::Pager;
@@ -63,7 +63,7 @@ pub struct Parts {
     /// The log.
     pub audit: AuditLog,
     /// Who may do what.
-    pub roles: RoleTable,
+    pub decide: Arc<dyn Decide>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -77,7 +77,7 @@ pub struct Service {
     identity: Arc<Identity>,
     gate: Arc<Gate>,
     audit: AuditLog,
-    roles: RoleTable,
+    decide: Arc<dyn Decide>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     facts: SystemFacts,
@@ -100,24 +100,18 @@ impl Service {
                 Arc::clone(&parts.clock),
                 Arc::clone(&parts.entropy),
                 intake,
-                parts.roles.revision(),
+                parts.decide.revision(),
             ),
             bounds: Bounds::new().map_err(|_| Reason::Internal)?,
             strangers: CountedCalls::new(),
             identity: parts.identity,
             gate: parts.gate,
             audit: parts.audit,
-            roles: parts.roles,
+            decide: parts.decide,
             clock: parts.clock,
             entropy: parts.entropy,
             facts: parts.facts,
         })
-    }
-
-    /// A person's name stands encrypted in the log; a service's in the clear.
-    fn is_person(&self, name: &PrincipalName) -> bool {
-        let roles = self.roles.roles.get(name);
-        !roles.is_some_and(|roles| roles.contains(&Role::Service))
     }
 
     /// Decodes within bounds.
@@ -238,8 +232,8 @@ impl Service {
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
-            decide: &self.roles,
-            now: ticket.at.time,
+            decide: &*self.decide,
+            circumstances: ticket.circumstances(),
             pager: self.pager(live, ticket),
         };
         let prepared = O::prepare(message, &at)?;

@@ -11,7 +11,7 @@ pub use trust::{BadFile, ClientCertificate, Files};
 use crate::system::clock::Clock;
 use arc_swap::ArcSwap;
 use certificate::Presented;
-use kms_core::policy::{Authentication, Principal};
+use kms_core::policy::{Authentication, Principal, RoleTable};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use rustls_pki_types::CertificateDer;
@@ -32,6 +32,7 @@ const VERIFY_EVERY: Duration = Duration::from_secs(60);
 pub struct Identity {
     files: Files,
     demand: ClientCertificate,
+    principals: RoleTable,
     clock: Arc<dyn Clock>,
     trust: ArcSwap<Trust>,
     // fingerprint of the contents tried last, good or bad: a bad file is complained about once
@@ -53,6 +54,7 @@ impl Identity {
     pub fn load(
         files: Files,
         demand: ClientCertificate,
+        principals: RoleTable,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BadFile> {
         let contents = Contents::read(&files)?;
@@ -61,6 +63,7 @@ impl Identity {
             tried: Mutex::new(contents.fingerprint()),
             files,
             demand,
+            principals,
             clock,
             trust: ArcSwap::from_pointee(trust),
         })
@@ -162,6 +165,9 @@ impl Identity {
         Ok(Principal {
             name: name.clone(),
             authentication: Authentication::Certificate,
+            roles: self.principals.of(name),
+            attributes: None,
+            second_factor: None,
         })
     }
 }

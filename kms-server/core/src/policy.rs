@@ -5,10 +5,14 @@ pub mod action;
 pub mod role;
 
 pub use action::{Action, ActionKind, act};
-pub use role::{Role, RoleTable};
+pub use role::{ByRole, Role, RoleTable, Roles};
 
 use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, ShredScope};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// How a principal proved who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,9 +31,33 @@ pub struct Principal {
     pub name: PrincipalName,
     /// How it proved that.
     pub authentication: Authentication,
+    /// What it is there for.
+    pub roles: Roles,
+    /// What its credentials or the configuration say of it, for policies.
+    pub attributes: Attributes,
+    /// Of a person: the code that was accepted last.
+    pub second_factor: Option<SecondFactor>,
+}
+
+/// Words about a principal; empty for most.
+pub type Attributes = Option<Arc<BTreeMap<Box<str>, Box<str>>>>;
+
+/// A one-time code that a person gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// It came with this very request.
+    pub with_this_request: bool,
 }
 
 impl Principal {
+    /// A person: the name stands encrypted in the log, a service's in the clear.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        self.authentication != Authentication::Internal && !self.roles.contains(Role::Service)
+    }
+
     /// The daemon itself: its jobs. No certificate can carry this name: it is neither a SPIFFE id nor a
     /// DNS name, and the authentication tells the two apart besides.
     #[must_use]
@@ -37,8 +65,20 @@ impl Principal {
         Self {
             name: PrincipalName::internal(),
             authentication: Authentication::Internal,
+            roles: Roles::of(&[Role::Internal]),
+            attributes: None,
+            second_factor: None,
         }
     }
+}
+
+/// Where from and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// The other end of the connection; `None` for the daemon's own jobs.
+    pub source: Option<IpAddr>,
+    /// The wall clock.
+    pub now: Timestamp,
 }
 
 /// What a call is about, as far as the decision may depend on it.
@@ -57,7 +97,13 @@ pub struct Resource<'a> {
 /// Decides. Implementations never look at the store: they see what is given here.
 pub trait Decide: Send + Sync {
     /// May `principal` do `action` to `resource`?
-    fn allows(&self, principal: &Principal, action: Action, resource: &Resource<'_>) -> bool;
+    fn allows(
+        &self,
+        principal: &Principal,
+        action: Action,
+        resource: &Resource<'_>,
+        circumstances: &Circumstances,
+    ) -> bool;
     /// Number of the policy generation that decides; stands in every audit entry.
     fn revision(&self) -> u64;
 }
@@ -97,9 +143,10 @@ pub fn authorise<A: ActionKind>(
     decide: &(impl Decide + ?Sized),
     principal: &Principal,
     resource: &Resource<'_>,
+    circumstances: &Circumstances,
 ) -> Result<Authorised<A>, NotAllowed> {
     // asked in every case: a decision must not cost less for what does not exist
-    let allowed = decide.allows(principal, A::ACTION, resource);
+    let allowed = decide.allows(principal, A::ACTION, resource, circumstances);
     if !allowed || resource.unknown {
         return Err(NotAllowed);
     }

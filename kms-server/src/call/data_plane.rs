@@ -69,7 +69,7 @@ fn secret_use(
         class: &scope.retention_class,
     };
     Ok(SecretUse {
-        scope: resolve_scope(Some(policy), request, at.now)?,
+        scope: resolve_scope(Some(policy), request, at.circumstances.now)?,
         create_if_absent: used.create_if_absent,
         succeeds: parse::optional_secret_id(&used.succeeds_id, "succeeds_id")?,
     })

@@ -120,8 +120,8 @@ impl Service {
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
-            decide: &self.roles,
-            now: ticket.at.time,
+            decide: &*self.decide,
+            circumstances: ticket.circumstances(),
             pager: self.pager(live, ticket),
         };
         at.authorise::<act::ListEntries>(&[])?;

@@ -141,7 +141,12 @@ impl Service {
             context: None,
             scopes,
         };
-        let allowed = authorise::<A>(&self.roles, ticket.principal, &resource);
+        let allowed = authorise::<A>(
+            &*self.decide,
+            ticket.principal,
+            &resource,
+            &ticket.circumstances(),
+        );
         let authorised = allowed.map_err(|_| about(Reason::Denied.into()))?;
         let gathered = live.gather(&held, scopes, &[]).await;
         let gathered = gathered.map_err(|reason| about(reason.into()))?;
@@ -171,7 +176,6 @@ impl Service {
             id: self.scribe.next_id(),
             at: self.scribe.now(),
             principal,
-            person: false,
             connection: None,
             trace: None,
             method: A::ACTION.as_str(),

@@ -5,9 +5,10 @@ use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
 use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope};
-use kms_core::policy::{Action, ActionKind, Authorised, Decide, Principal, Resource, authorise};
+use kms_core::policy::{
+    Action, ActionKind, Authorised, Circumstances, Decide, Principal, Resource, authorise,
+};
 use kms_core::reason::Reason;
-use kms_core::time::Timestamp;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -56,8 +57,8 @@ pub(super) struct At<'a> {
     pub principal: &'a Principal,
     /// Who decides.
     pub decide: &'a dyn Decide,
-    /// The wall clock.
-    pub now: Timestamp,
+    /// Where from and when.
+    pub circumstances: Circumstances,
     /// For page tokens of this caller and method.
     pub pager: Pager<'a>,
 }
@@ -167,7 +168,7 @@ impl<'a> Target<'a> {
             context,
             scopes,
         };
-        let allowed = authorise(at.decide, at.principal, &resource);
+        let allowed = authorise(at.decide, at.principal, &resource, &at.circumstances);
         match (self.0, allowed) {
             (Some(dataset), Ok(authorised)) => Ok((dataset, authorised)),
             _ => Err(Reason::Denied),
@@ -185,6 +186,7 @@ impl At<'_> {
             scopes,
             ..Resource::default()
         };
-        authorise(self.decide, self.principal, &resource).map_err(|_| Reason::Denied)
+        authorise(self.decide, self.principal, &resource, &self.circumstances)
+            .map_err(|_| Reason::Denied)
     }
 }

@@ -22,7 +22,7 @@ fn scope(at: &At<'_>, scope: &v1::ShredSecretScope) -> Result<ShredScope, Refusa
         name: &scope.name,
         class: &scope.retention_class,
     };
-    resolve_scope(None, request, at.now)
+    resolve_scope(None, request, at.circumstances.now)
 }
 
 /// Makes secrets ahead of use.

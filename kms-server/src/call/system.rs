@@ -44,7 +44,8 @@ pub struct Facts {
 
 impl Service {
     fn allowed<A: ActionKind>(&self, ticket: &Ticket<'_>) -> Result<(), Reason> {
-        let proof = authorise::<A>(&self.roles, ticket.principal, &Resource::default());
+        let here = ticket.circumstances();
+        let proof = authorise::<A>(&*self.decide, ticket.principal, &Resource::default(), &here);
         proof.map(drop).map_err(|_| Reason::Denied)
     }
 

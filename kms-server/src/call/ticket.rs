@@ -15,7 +15,7 @@ use kms_core::audit::leaf::Coordinates;
 use kms_core::audit::{Detail, Facts, Outcome};
 use kms_core::engine::{Change, Refusal};
 use kms_core::name::CallId;
-use kms_core::policy::{Action, Principal};
+use kms_core::policy::{Action, Circumstances, Principal};
 use kms_core::reason::Reason;
 use std::sync::Arc;
 
@@ -24,7 +24,6 @@ pub(super) struct Ticket<'a> {
     pub id: CallId,
     pub at: Coordinates,
     pub principal: &'a Principal,
-    pub person: bool,
     pub connection: Option<&'a Connection>,
     pub trace: Option<[u8; 16]>,
     /// The method's name; page tokens belong to it.
@@ -44,9 +43,17 @@ impl Ticket<'_> {
             id: self.id,
             at: self.at,
             principal: Some(self.principal),
-            person: self.person,
+            person: self.principal.is_person(),
             connection: self.connection,
             trace: self.trace,
+        }
+    }
+
+    /// Where from and when.
+    pub(super) fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            source: self.connection.map(|connection| connection.peer().ip()),
+            now: self.at.time,
         }
     }
 

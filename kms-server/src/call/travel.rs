@@ -34,7 +34,6 @@ impl Service {
         Ticket {
             id: *id,
             at: self.scribe.now(),
-            person: self.is_person(&principal.name),
             principal,
             connection: Some(connection),
             trace,

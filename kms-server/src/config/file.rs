@@ -7,7 +7,7 @@ use super::{
 };
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
-use kms_core::policy::role::{Role, RoleTable};
+use kms_core::policy::role::{Role, RoleTable, Roles};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -311,7 +311,7 @@ fn principals(table: BTreeMap<String, Vec<String>>) -> Result<RoleTable, Problem
         if has.is_empty() {
             return Err(Problem::new(&key, "is empty, must name a role"));
         }
-        roles.insert(principal, has);
+        roles.insert(principal, Roles::of(&has));
     }
     Ok(RoleTable { roles })
 }

@@ -85,8 +85,13 @@ fn the_written_configuration_says_who_may_do_what_and_unseals() {
     let place = tempfile::tempdir().unwrap();
     let place = place.path().join("dev");
     let Prepared { config, .. } = start(&place).unwrap();
-    let roles: Vec<_> = config.principals.roles.values().flatten().collect();
-    assert_eq!(roles, [&Role::Auditor, &Role::Operator, &Role::Service]);
+    let roles: Vec<_> = config
+        .principals
+        .roles
+        .values()
+        .flat_map(|roles| roles.iter())
+        .collect();
+    assert_eq!(roles, [Role::Auditor, Role::Operator, Role::Service]);
     assert!(config.dev_mode);
     assert_eq!(config.clock.synchronised, None::<SynchronisedProbe>);
     let keyring = Keyring::open(&config.data.keyring()).unwrap();

@@ -15,6 +15,7 @@ use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::cipher::self_test;
+use kms_core::policy::ByRole;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         identity: Arc::clone(&identity),
         gate: Arc::clone(&gate),
         audit: audit.clone(),
-        roles: config.principals.clone(),
+        decide: Arc::new(ByRole),
         clock: Arc::clone(&start.clock),
         entropy: Arc::clone(&start.entropy),
         facts: SystemFacts {
@@ -127,7 +128,8 @@ fn load_identity(start: &Start) -> Result<Identity, Failure> {
         ClientCertificate::Required => identity::ClientCertificate::Required,
         ClientCertificate::Optional => identity::ClientCertificate::Optional,
     };
-    Identity::load(files, demand, Arc::clone(&start.clock))
+    let principals = start.config.principals.clone();
+    Identity::load(files, demand, principals, Arc::clone(&start.clock))
         .map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))
 }
 

@@ -5,6 +5,7 @@ use crate::pki::{Authority, Credential};
 use bytes::Bytes;
 use kms_core::engine::view::Refusal;
 use kms_core::name::CallId;
+use kms_core::policy::RoleTable;
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use kms_server::call::road::{Early, Incoming, Road, Shed};
@@ -143,7 +144,9 @@ impl Server {
         };
         let clock = Arc::new(ManualClock::new(NOW));
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let identity = Arc::new(Identity::load(files, demand, Arc::clone(&shared)).unwrap());
+        let identity = Arc::new(
+            Identity::load(files, demand, RoleTable::default(), Arc::clone(&shared)).unwrap(),
+        );
         let (sealed, is_sealed) = watch::channel(false);
         let mut settings = Settings {
             identity: Arc::clone(&identity),

@@ -1,6 +1,6 @@
 //! Roles by a small table of the configuration; Cedar policies come behind the same [`Decide`] seam.
 
-use super::{Action, Authentication, Decide, Principal, Resource};
+use super::{Action, Authentication, Circumstances, Decide, Principal, Resource};
 use crate::name::PrincipalName;
 use std::collections::BTreeMap;
 
@@ -17,17 +17,59 @@ pub enum Role {
     Internal,
 }
 
+/// A set of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roles(u8);
+
+impl Roles {
+    /// Of these.
+    #[must_use]
+    pub fn of(roles: &[Role]) -> Self {
+        Self(roles.iter().fold(0, |set, role| set | role.bit()))
+    }
+
+    /// Whether `role` is among them.
+    #[must_use]
+    pub const fn contains(self, role: Role) -> bool {
+        self.0 & role.bit() != 0
+    }
+
+    /// Those that are in it.
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL
+            .iter()
+            .copied()
+            .filter(move |role| self.contains(*role))
+    }
+}
+
 /// Principal to roles.
 #[derive(Debug, Clone, Default)]
 pub struct RoleTable {
     /// Who has what.
-    pub roles: BTreeMap<PrincipalName, Vec<Role>>,
+    pub roles: BTreeMap<PrincipalName, Roles>,
 }
+
+impl RoleTable {
+    /// The roles of `name`; none when it is not in the table.
+    #[must_use]
+    pub fn of(&self, name: &PrincipalName) -> Roles {
+        self.roles.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// Decides by the roles of a principal alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByRole;
 
 impl Role {
     /// All of them.
     pub const ALL: &'static [Self] =
         &[Self::Service, Self::Operator, Self::Auditor, Self::Internal];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
 
     /// From its word in the configuration; the internal one has none.
     #[must_use]
@@ -90,18 +132,23 @@ impl Role {
     }
 }
 
-impl Decide for RoleTable {
-    fn allows(&self, principal: &Principal, action: Action, _resource: &Resource<'_>) -> bool {
+impl Decide for ByRole {
+    fn allows(
+        &self,
+        principal: &Principal,
+        action: Action,
+        _resource: &Resource<'_>,
+        _circumstances: &Circumstances,
+    ) -> bool {
         match principal.authentication {
             Authentication::Internal => Role::Internal.allows(action),
             Authentication::Certificate => {
                 // status is for whoever is authenticated, in a role or not
                 action == Action::GetStatus
-                    || self.roles.get(&principal.name).is_some_and(|roles| {
-                        roles
-                            .iter()
-                            .any(|role| *role != Role::Internal && role.allows(action))
-                    })
+                    || principal
+                        .roles
+                        .iter()
+                        .any(|role| role != Role::Internal && role.allows(action))
             }
         }
     }
@@ -115,29 +162,22 @@ impl Decide for RoleTable {
 mod tests {
     use super::super::{act, authorise};
     use super::*;
+    use crate::time::Timestamp;
     use std::fmt::Write;
 
-    fn principal(name: &str) -> Principal {
+    const HERE: Circumstances = Circumstances {
+        source: None,
+        now: Timestamp::from_micros(0),
+    };
+
+    fn principal(name: &str, roles: &[Role]) -> Principal {
         Principal {
             name: PrincipalName::parse(name).unwrap(),
             authentication: Authentication::Certificate,
+            roles: Roles::of(roles),
+            attributes: None,
+            second_factor: None,
         }
-    }
-
-    fn table() -> RoleTable {
-        let mut table = RoleTable::default();
-        for (name, role) in [
-            ("svc", Role::Service),
-            ("op", Role::Operator),
-            ("aud", Role::Auditor),
-            // a configuration cannot say this; should it ever, it gives nothing
-            ("forged", Role::Internal),
-        ] {
-            table
-                .roles
-                .insert(PrincipalName::parse(name).unwrap(), vec![role]);
-        }
-        table
     }
 
     /// The file is the documentation; `KMS_BLESS=1` writes it anew.
@@ -162,18 +202,21 @@ mod tests {
 
     #[test]
     fn decisions_follow_the_table_and_the_authentication() {
-        let table = table();
-        let nothing = Resource::default();
         for action in Action::ALL {
-            let asks = |who: &Principal| table.allows(who, *action, &nothing);
-            assert_eq!(asks(&principal("svc")), Role::Service.allows(*action));
-            assert_eq!(asks(&principal("op")), Role::Operator.allows(*action));
-            assert_eq!(asks(&principal("aud")), Role::Auditor.allows(*action));
+            let asks = |who: &Principal| ByRole.allows(who, *action, &Resource::default(), &HERE);
+            for role in [Role::Service, Role::Operator, Role::Auditor] {
+                let status = *action == Action::GetStatus;
+                assert_eq!(
+                    asks(&principal("one", &[role])),
+                    role.allows(*action) || status
+                );
+            }
             assert_eq!(asks(&Principal::internal()), Role::Internal.allows(*action));
             let status = *action == Action::GetStatus;
-            assert_eq!(asks(&principal("stranger")), status);
-            assert_eq!(asks(&principal("forged")), status);
-            let posing = principal(Principal::internal().name.as_str());
+            assert_eq!(asks(&principal("stranger", &[])), status);
+            // a configuration cannot say this; should it ever, it gives nothing
+            assert_eq!(asks(&principal("forged", &[Role::Internal])), status);
+            let posing = principal(Principal::internal().name.as_str(), &[]);
             assert_eq!(asks(&posing), status);
         }
     }
@@ -191,8 +234,11 @@ mod tests {
             unknown: true,
             ..Resource::default()
         };
-        let who = principal("op");
-        assert!(authorise::<act::GetDataset>(&table(), &who, &Resource::default()).is_ok());
-        assert!(authorise::<act::GetDataset>(&table(), &who, &unknown).is_err());
+        let who = principal("op", &[Role::Operator]);
+        let asks = |about: &Resource<'_>| {
+            authorise::<act::GetDataset>(&ByRole, &who, about, &HERE).is_ok()
+        };
+        assert!(asks(&Resource::default()));
+        assert!(!asks(&unknown));
     }
 }

@@ -8,7 +8,8 @@ use kms_core::key::record::{
 };
 use kms_core::name::{DatasetName, KeyId, PrincipalName, RequestId, SecretId, ShredScope};
 use kms_core::policy::{
-    Action, ActionKind, Authentication, Authorised, Decide, Principal, Resource, authorise,
+    Action, ActionKind, Authentication, Authorised, Circumstances, Decide, Principal, Resource,
+    Roles, authorise,
 };
 use kms_core::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -36,7 +37,7 @@ impl Entropy for Bytes {
 
 struct Everybody;
 impl Decide for Everybody {
-    fn allows(&self, _: &Principal, _: Action, _: &Resource<'_>) -> bool {
+    fn allows(&self, _: &Principal, _: Action, _: &Resource<'_>, _: &Circumstances) -> bool {
         true
     }
     fn revision(&self) -> u64 {
@@ -219,6 +220,9 @@ pub(crate) fn principal() -> Principal {
     Principal {
         name: PrincipalName::parse("spiffe://crm/model").unwrap(),
         authentication: Authentication::Certificate,
+        roles: Roles::default(),
+        attributes: None,
+        second_factor: None,
     }
 }
 
@@ -228,5 +232,9 @@ pub(crate) fn allowed<A: ActionKind>(dataset: Option<KeyId>) -> Authorised<A> {
         dataset: dataset.map(|id| (id, &name)),
         ..Resource::default()
     };
-    authorise(&Everybody, &principal(), &resource).unwrap()
+    let here = Circumstances {
+        source: None,
+        now: Timestamp::from_micros(0),
+    };
+    authorise(&Everybody, &principal(), &resource, &here).unwrap()
 }

@@ -35,7 +35,7 @@ impl Operation for Create {
             policy: parse::policy(message.policy.as_ref())?,
             deletion_protection: message.deletion_protection.unwrap_or(true),
         };
-        let periods = policy_scopes(&new.policy, at.now);
+        let periods = policy_scopes(&new.policy, at.circumstances.now);
         let mut prepared = Prepared::new(None, (authorised, new));
         prepared.needs.scopes = periods.into_iter().collect();
         prepared.needs.request_id = parse::request_id(&message.request_id)?;
@@ -167,7 +167,7 @@ impl Operation for Update {
             _ => None,
         };
         let lift = lift.map(|(_, authorised)| authorised);
-        let periods = policy_scopes(&update.applied(&found.record.policy), at.now);
+        let periods = policy_scopes(&update.applied(&found.record.policy), at.circumstances.now);
         let mut prepared = Prepared::new(target.key_id(), (authorised, lift, update));
         prepared.needs.scopes = periods.into_iter().collect();
         Ok(prepared)
