@@ -148,8 +148,11 @@ impl Scribe {
             id
         };
         match author.connection {
-            Some(connection) => *connection.introduction.principal.get_or_init(derive),
-            None => derive(),
+            // an operator's session speaks over the connection of a certificate, which has an id of its own
+            Some(connection) if principal.authentication == Authentication::Certificate => {
+                *connection.introduction.principal.get_or_init(derive)
+            }
+            _ => derive(),
         }
     }
 
@@ -164,7 +167,10 @@ impl Scribe {
             principal: self.principal_id(author, keys.live),
             name: author.principal.map(|principal| &principal.name),
             authentication: author.principal.map(|principal| principal.authentication),
-            mfa_age: None,
+            mfa_age: author.principal.and_then(|principal| {
+                let factor = principal.second_factor?;
+                Some(author.at.time.since(factor.at))
+            }),
             connection: author.connection.map_or(0, Connection::number),
         };
         let call = CallFacts {
@@ -194,8 +200,7 @@ impl Scribe {
     ) {
         let month = Month::of(author.at.time);
         if let (Some(connection), Some(principal)) = (author.connection, author.principal) {
-            let mark = &connection.introduction.month;
-            if mark.swap(month.number(), Ordering::Relaxed) != month.number() {
+            if connection.introduction.is_due(principal, month.number()) {
                 let leaf = self.caller(author, connection, &principal.name, keys);
                 append(lane, author.space(), leaf);
             }

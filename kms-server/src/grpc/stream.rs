@@ -47,6 +47,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
     let (parts, receiver) = mpsc::channel(WAITING);
+    let id = call.id;
     let shared = &underway.line().worker.shared;
     // without a timeout of its own a stream may last; each of its calls may not
     let until = timeout.map_or(Duration::MAX, |timeout| {
@@ -55,7 +56,7 @@ where
     let messages = underway.line().messages(request.into_body());
     let stream = Calls {
         underway,
-        first: Some(call),
+        first: Some(call.clone()),
         template: call,
         until,
         messages,
@@ -63,7 +64,7 @@ where
         reading: true,
     };
     tokio::task::spawn_local(stream.run(parts));
-    success(call.id, Reply::Stream(receiver))
+    success(id, Reply::Stream(receiver))
 }
 
 struct Calls<R: Road, B> {
@@ -134,6 +135,7 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
         message: Message,
     ) -> Result<(), (Reason, &'static str)> {
         let call = self.next_call(line);
+        let id = call.id;
         let method = call
             .method
             .ok_or((Reason::Unimplemented, "no such method"))?;
@@ -149,23 +151,23 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
         let task = tokio::task::spawn_local(async move {
             underway
                 .line()
-                .travel(call, method, deadline, message)
+                .travel(&call, method, deadline, message)
                 .await
         });
-        self.travelling.push_back(Travelling { id: call.id, task });
+        self.travelling.push_back(Travelling { id, task });
         Ok(())
     }
 
     async fn end(&mut self, line: &Rc<Line<R>>, reason: Reason, note: &'static str) -> HeaderMap {
         let call = self.next_call(line);
-        line.record(call, reason, note).await;
+        line.record(&call, reason, note).await;
         refusal_headers(call.id, &reason.into())
     }
 
     fn next_call(&mut self, line: &Rc<Line<R>>) -> Call {
         self.first.take().unwrap_or_else(|| Call {
             id: line.next_id(),
-            ..self.template
+            ..self.template.clone()
         })
     }
 }

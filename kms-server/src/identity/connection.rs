@@ -3,9 +3,11 @@
 
 use super::certificate::Presented;
 use kms_core::audit::leaf::PrincipalId;
+use kms_core::name::PrincipalName;
+use kms_core::policy::{Authentication, Principal};
 use kms_core::time::Timestamp;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -28,7 +30,25 @@ pub struct Introduction {
     /// The id that stands for the principal, once the directory's key was at hand.
     pub principal: OnceLock<PrincipalId>,
     /// Number of the month in which it was introduced last; 0: not yet.
-    pub month: AtomicU16,
+    month: AtomicU16,
+    /// The operator who spoke over it last, and the month of that introduction.
+    operator: Mutex<Option<(PrincipalName, u16)>>,
+}
+
+impl Introduction {
+    /// Whether the log must be told who `principal` is, in this month; asked once, it is not due again.
+    pub fn is_due(&self, principal: &Principal, month: u16) -> bool {
+        if principal.authentication != Authentication::OperatorSession {
+            return self.month.swap(month, Ordering::Relaxed) != month;
+        }
+        let mut last = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.as_ref();
+        let is_known = known.is_some_and(|(name, of)| *name == principal.name && *of == month);
+        if !is_known {
+            *last = Some((principal.name.clone(), month));
+        }
+        !is_known
+    }
 }
 
 impl Connection {
@@ -44,6 +64,7 @@ impl Connection {
             introduction: Introduction {
                 principal: OnceLock::new(),
                 month: AtomicU16::new(0),
+                operator: Mutex::new(None),
             },
         }
     }

@@ -29,7 +29,7 @@ fn totp(secret: &TotpSecret) -> Option<Totp> {
         .with_algorithm(Algorithm::SHA1)
         .with_digits(DIGITS)
         .with_step_duration(STEP_SECONDS)
-        .with_secret(secret.expose_bytes().to_vec());
+        .with_secret(*secret.expose_bytes());
     builder.build().ok()
 }
 

@@ -107,5 +107,3 @@ pub fn refused_detail(name: &OperatorName, refusal: &Refusal) -> Detail {
     about(name, Outcome::Refused(refusal.reason), "")
 }
 
-#[cfg(test)]
-mod tests;

@@ -220,7 +220,7 @@ fn principals_get_their_roles() {
     let name = PrincipalName::parse("spiffe://a/b").unwrap();
     assert_eq!(
         config.principals.roles.get(&name),
-        Some(&Roles::of(&[Role::Operator, Role::Auditor]))
+        Some(&Roles::of(&[Role::OperatorCertificate]))
     );
 }
 

@@ -159,6 +159,7 @@ fn authentication(number: u8) -> Result<Option<Authentication>, Malformed> {
         0 => Ok(None),
         1 => Ok(Some(Authentication::Certificate)),
         2 => Ok(Some(Authentication::Internal)),
+        3 => Ok(Some(Authentication::OperatorSession)),
         _ => Err(Malformed),
     }
 }

@@ -8,7 +8,7 @@ use crate::cipher::password::{Cost, SALT_LEN};
 use crate::cipher::{constant_time_eq, totp};
 use crate::engine::Refusal;
 use crate::engine::snapshot::Operator;
-use crate::engine::view::{Decision, Moment, View};
+use crate::engine::view::{Moment, View};
 use crate::entropy::make_bytes;
 use crate::key::record::{Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES, StoredPassword};
 use crate::policy::{Action, Authorised, act};
@@ -201,6 +201,3 @@ pub fn first_operator(
         created_at: now,
     }
 }
-
-/// Only for the type of [`Decision`]s above.
-const _: fn(Decision<()>) = |_| ();

@@ -50,7 +50,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<OperatorRecord, Malformed> {
     let password = r.option(read_password)?;
     let totp = r.option(read_totp)?;
     let last_step = r.u64()?;
-    let recovery = super::list(r, Reader::array)?;
+    let recovery = super::list(r, |r| r.array())?;
     if recovery.len() > RECOVERY_CODES {
         return Err(Malformed);
     }
