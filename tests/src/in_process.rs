@@ -4,6 +4,7 @@
 
 use crate::caller::Caller;
 use crate::daemon::{Installation, Role};
+use crate::operator::Person;
 use crate::wire::Wire;
 use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_core::time::Timestamp;
@@ -85,6 +86,8 @@ impl InProcess {
     pub async fn caller(&self, running: &Running, role: Role) -> Caller {
         let credentials = self.installation.credentials(role);
         let wire = Wire::connect(running.address(), &credentials).await;
-        Caller::new(wire.expect("a connection"))
+        let profile = self.installation.profile(role);
+        let person = Person::of(&profile, self.clock.clone());
+        Caller::new(wire.expect("a connection").with_person(person))
     }
 }

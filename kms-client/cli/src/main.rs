@@ -8,8 +8,8 @@ mod command;
 mod destination;
 mod exit;
 mod output;
-mod progress;
 mod person;
+mod progress;
 mod session;
 mod source;
 

@@ -48,7 +48,9 @@ impl Answers for Person {
             let text = fs::read_to_string(path);
             let text = text.map_err(|error| told(&Failure::file(path, error)))?;
             let text = Zeroizing::new(text);
-            return Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()));
+            return Ok(Zeroizing::new(
+                text.trim_end_matches(['\r', '\n']).to_owned(),
+            ));
         }
         match &self.files {
             Some(files) => {
@@ -57,14 +59,20 @@ impl Answers for Person {
             }
             None if self.can_ask => {
                 let typed = rpassword::prompt_password("Password: ");
-                typed.map(Zeroizing::new).map_err(|error| told(&error.into()))
+                typed
+                    .map(Zeroizing::new)
+                    .map_err(|error| told(&error.into()))
             }
             None => Err(nobody("a password is needed")),
         }
     }
 
     fn code(&self, why: &str) -> Result<Zeroizing<String>, Error> {
-        let given = self.code.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let given = self
+            .code
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(code) = given {
             return Ok(code);
         }
@@ -77,7 +85,9 @@ impl Answers for Person {
                 let typed = ask(&format!("Code of your authenticator, {why}: "));
                 typed.map(Zeroizing::new).map_err(|failure| told(&failure))
             }
-            None => Err(nobody("a code of the authenticator is needed (--totp CODE)")),
+            None => Err(nobody(
+                "a code of the authenticator is needed (--totp CODE)",
+            )),
         }
     }
 

@@ -72,9 +72,8 @@ impl Session {
         let named = profile.operator.as_ref();
         let given = login.user.clone();
         let user = given.or_else(|| named.map(|operator| operator.user.clone()))?;
-        let files = named.filter(|operator| {
-            operator.user == user && profile.dev_mode && !self.global.no_input
-        });
+        let files = named
+            .filter(|operator| operator.user == user && profile.dev_mode && !self.global.no_input);
         let answers = Person {
             files: files.and_then(AnswersFromFiles::of),
             password_file: login.password_file.clone(),

@@ -85,7 +85,9 @@ impl Answers for AnswersFromFiles {
         let secret = BASE32_NOPAD.decode(text.as_bytes());
         let secret = secret.map_err(|error| refused(&self.totp, error))?;
         let secret = Zeroizing::new(secret);
-        let step = self.next_step().map_err(|error| refused(&self.totp, error))?;
+        let step = self
+            .next_step()
+            .map_err(|error| refused(&self.totp, error))?;
         Ok(Zeroizing::new(code(&secret, step)))
     }
 
@@ -106,7 +108,10 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_rfc() {
         assert_eq!(code(b"12345678901234567890", 59 / STEP), "287082");
-        assert_eq!(code(b"12345678901234567890", 1_111_111_109 / STEP), "081804");
+        assert_eq!(
+            code(b"12345678901234567890", 1_111_111_109 / STEP),
+            "081804"
+        );
     }
 
     #[test]

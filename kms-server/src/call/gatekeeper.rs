@@ -93,7 +93,11 @@ impl Gatekeeper {
     ) -> Result<PasswordHash, Reason> {
         self.take(certificate)?;
         let work = move || derive_key(&password, &salt, Cost::OPERATOR);
-        let done = self.hashing.run(work).await.ok_or(Reason::ResourceExhausted)?;
+        let done = self
+            .hashing
+            .run(work)
+            .await
+            .ok_or(Reason::ResourceExhausted)?;
         self.hashed.fetch_add(1, Ordering::Relaxed);
         let key = done.map_err(|error| {
             tracing::error!(%error, "a password was not hashed");
@@ -124,7 +128,10 @@ impl Gatekeeper {
             filled: now,
         });
         bucket.fill(now);
-        bucket.left = bucket.left.checked_sub(1).ok_or(Reason::ResourceExhausted)?;
+        bucket.left = bucket
+            .left
+            .checked_sub(1)
+            .ok_or(Reason::ResourceExhausted)?;
         Ok(())
     }
 }

@@ -6,7 +6,8 @@ use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
 use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope};
 use kms_core::policy::{
-    Action, ActionKind, Authorised, Circumstances, Decide, NotAllowed, Principal, Resource, authorise,
+    Action, ActionKind, Authorised, Circumstances, Decide, NotAllowed, Principal, Resource,
+    authorise,
 };
 use kms_core::reason::Reason;
 use std::future::Future;

@@ -156,11 +156,7 @@ impl Service {
     }
 
     /// Unsealed, and with an audit key for this month.
-    async fn unsealed(
-        &self,
-        lane: &Lane,
-        ticket: &mut Ticket<'_>,
-    ) -> Result<Arc<Live>, Refusal> {
+    async fn unsealed(&self, lane: &Lane, ticket: &mut Ticket<'_>) -> Result<Arc<Live>, Refusal> {
         let Some(live) = self.gate.live() else {
             return Err(self.refuse(lane, ticket, None, Reason::Sealed.into()).await);
         };

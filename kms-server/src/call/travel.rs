@@ -98,7 +98,9 @@ impl Service {
                 let mut ticket = self.ticket(lane, &principal, about);
                 let live = self.gate.live();
                 let refused = refusal.into();
-                return Err(self.refuse(lane, &mut ticket, live.as_deref(), refused).await);
+                return Err(self
+                    .refuse(lane, &mut ticket, live.as_deref(), refused)
+                    .await);
             }
         }
         Ok(Some(principal))

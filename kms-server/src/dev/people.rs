@@ -48,7 +48,8 @@ pub(super) fn make(
         let shared = kept(&shared, totp::expose_text(&secret))?;
         let secret = data_encoding::BASE32_NOPAD.decode(shared.as_bytes());
         let secret = secret.ok().and_then(|bytes| TotpSecret::from_slice(&bytes));
-        let secret = secret.ok_or_else(|| other(&format!("{file}.totp is not base32 of 20 bytes")))?;
+        let secret =
+            secret.ok_or_else(|| other(&format!("{file}.totp is not base32 of 20 bytes")))?;
         let name = OperatorName::parse(name).map_err(|error| other(&error))?;
         let salt: [u8; SALT_LEN] = make_bytes(entropy).map_err(|error| other(&error))?;
         people.push((name, Roles::of(roles), password, salt, secret));

@@ -246,11 +246,21 @@ mod tests {
         assert_eq!(given.session, Some(sha256(&[&[0; 32]])));
         assert!(given.code.is_none());
         let given = credentials(&with("kms-totp", "123 456")).unwrap();
-        assert_eq!(given.code.as_ref().map(|code| code.as_str()), Some("123 456"));
+        assert_eq!(
+            given.code.as_ref().map(|code| code.as_str()),
+            Some("123 456")
+        );
         let mut twice = with("kms-session", token);
         twice.append("kms-session", HeaderValue::from_static(token));
         assert!(credentials(&twice).is_none());
-        for bad in ["", "A", "AAAA=", &"A".repeat(44), &"!".repeat(43), &"B".repeat(43)] {
+        for bad in [
+            "",
+            "A",
+            "AAAA=",
+            &"A".repeat(44),
+            &"!".repeat(43),
+            &"B".repeat(43),
+        ] {
             assert!(credentials(&with("kms-session", bad)).is_none(), "{bad}");
         }
         assert!(credentials(&with("kms-totp", &"1".repeat(65))).is_none());

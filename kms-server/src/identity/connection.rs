@@ -7,8 +7,8 @@ use kms_core::name::PrincipalName;
 use kms_core::policy::{Authentication, Principal};
 use kms_core::time::Timestamp;
 use std::net::SocketAddr;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// An accepted connection, after its handshake.

@@ -104,7 +104,11 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         );
         drop(state.quarantine(&damaged));
     }
-    if loaded.quarantined.iter().any(|key| key.tree == Tree::Operator) {
+    if loaded
+        .quarantined
+        .iter()
+        .any(|key| key.tree == Tree::Operator)
+    {
         tracing::error!("damaged records of operators: nobody of them is let in");
         drop(state.quarantine_operators());
     }

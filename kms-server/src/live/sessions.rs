@@ -57,7 +57,9 @@ impl Sessions {
         let mut all = self.lock();
         let now = session.opened;
         all.retain(|_, other| !other.is_over(now));
-        let own = all.iter().filter(|(_, other)| other.operator == session.operator);
+        let own = all
+            .iter()
+            .filter(|(_, other)| other.operator == session.operator);
         let mut own: Vec<_> = own.map(|(hash, other)| (other.used, *hash)).collect();
         own.sort_unstable();
         let over = (own.len() + 1).saturating_sub(PER_OPERATOR);
@@ -69,7 +71,12 @@ impl Sessions {
 
     /// The session of a token that comes with this certificate, used now.
     #[must_use]
-    pub fn using(&self, token: &TokenHash, certificate: &[u8; 32], now: Duration) -> Option<Session> {
+    pub fn using(
+        &self,
+        token: &TokenHash,
+        certificate: &[u8; 32],
+        now: Duration,
+    ) -> Option<Session> {
         let mut all = self.lock();
         let session = all.get_mut(token)?;
         if session.is_over(now) {
@@ -150,7 +157,10 @@ mod tests {
     fn the_longest_idle_session_makes_room() {
         let sessions = Sessions::default();
         for number in 0..20 {
-            sessions.open([number; 32], session(Duration::from_secs(u64::from(number))));
+            sessions.open(
+                [number; 32],
+                session(Duration::from_secs(u64::from(number))),
+            );
         }
         assert_eq!(sessions.len(), PER_OPERATOR);
         let now = Duration::from_secs(30);

@@ -32,7 +32,10 @@ impl Background {
     }
 
     /// What `work` gives; `None` when too much waits already, or it panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let (done, end) = oneshot::channel();
         let work = Box::new(move || drop(done.send(work())));
         self.0.try_send(work).ok()?;

@@ -59,7 +59,10 @@ impl Logout {
     /// The service's.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let client = session.client().await?;
-        let Some(operator) = client.operator().filter(|operator| operator.token().is_some()) else {
+        let Some(operator) = client
+            .operator()
+            .filter(|operator| operator.token().is_some())
+        else {
             session.note("nobody was logged in");
             return Ok(());
         };

@@ -76,8 +76,10 @@ impl Enroll {
                 ask("Code that your authenticator shows: ")?
             }
             None => {
-                return Err(Failure::usage("nobody to show the authenticator's secret to")
-                    .next("give --secret-file FILE, and the code on stdin"));
+                return Err(
+                    Failure::usage("nobody to show the authenticator's secret to")
+                        .next("give --secret-file FILE, and the code on stdin"),
+                );
             }
         };
         let request = v1::ConfirmEnrolmentRequest {
@@ -87,7 +89,9 @@ impl Enroll {
         };
         let enrolled =
             call!(session, once auth_service_client::AuthServiceClient.confirm_enrolment, request)?;
-        session.note("enrolled; keep these recovery codes apart, each is good once in place of a code:");
+        session.note(
+            "enrolled; keep these recovery codes apart, each is good once in place of a code:",
+        );
         output::write(&(enrolled.recovery_codes.join("\n") + "\n"))
     }
 
@@ -95,11 +99,14 @@ impl Enroll {
         if let Some(path) = &self.password_file {
             let text = fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
             let text = Zeroizing::new(text);
-            return Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()));
+            return Ok(Zeroizing::new(
+                text.trim_end_matches(['\r', '\n']).to_owned(),
+            ));
         }
         if !session.can_ask() {
-            return Err(Failure::usage("nobody to ask for the password")
-                .next("give --password-file FILE"));
+            return Err(
+                Failure::usage("nobody to ask for the password").next("give --password-file FILE")
+            );
         }
         let first = Zeroizing::new(rpassword::prompt_password("Password: ")?);
         let again = Zeroizing::new(rpassword::prompt_password("Again: ")?);

@@ -98,42 +98,82 @@ impl Operator {
         let operator = match self {
             Self::List => return list(session).await,
             Self::Add(add) => {
-                let answer = change!(session, add_operator, AddOperatorRequest {
-                    operator_id: add.name.strip_prefix("operators/").unwrap_or(&add.name).to_owned(),
-                    roles: Role::words(&add.roles)
-                });
+                let answer = change!(
+                    session,
+                    add_operator,
+                    AddOperatorRequest {
+                        operator_id: add
+                            .name
+                            .strip_prefix("operators/")
+                            .unwrap_or(&add.name)
+                            .to_owned(),
+                        roles: Role::words(&add.roles)
+                    }
+                );
                 return token(session, answer.operator, answer.enrolment_token);
             }
             Self::ResetMfa(named) => {
-                let answer = change!(session, reset_operator_mfa, ResetOperatorMfaRequest {
-                    name: resource(&named.name)
-                });
+                let answer = change!(
+                    session,
+                    reset_operator_mfa,
+                    ResetOperatorMfaRequest {
+                        name: resource(&named.name)
+                    }
+                );
                 return token(session, answer.operator, answer.enrolment_token);
             }
             Self::Disable(named) => {
-                change!(session, disable_operator, DisableOperatorRequest { name: resource(&named.name) })
-                    .operator
+                change!(
+                    session,
+                    disable_operator,
+                    DisableOperatorRequest {
+                        name: resource(&named.name)
+                    }
+                )
+                .operator
             }
             Self::Enable(named) => {
-                change!(session, enable_operator, EnableOperatorRequest { name: resource(&named.name) })
-                    .operator
+                change!(
+                    session,
+                    enable_operator,
+                    EnableOperatorRequest {
+                        name: resource(&named.name)
+                    }
+                )
+                .operator
             }
             Self::Unlock(named) => {
-                change!(session, unlock_operator, UnlockOperatorRequest { name: resource(&named.name) })
-                    .operator
+                change!(
+                    session,
+                    unlock_operator,
+                    UnlockOperatorRequest {
+                        name: resource(&named.name)
+                    }
+                )
+                .operator
             }
             Self::SetRoles(given) => {
-                change!(session, set_operator_roles, SetOperatorRolesRequest {
-                    name: resource(&given.name),
-                    roles: Role::words(&given.roles)
-                })
+                change!(
+                    session,
+                    set_operator_roles,
+                    SetOperatorRolesRequest {
+                        name: resource(&given.name),
+                        roles: Role::words(&given.roles)
+                    }
+                )
                 .operator
             }
             Self::Remove(remove) => {
                 let what = format!("operator {} is removed for ever", remove.name);
                 session.confirm(&what, &remove.name, &remove.confirmation)?;
-                change!(session, remove_operator, RemoveOperatorRequest { name: resource(&remove.name) })
-                    .operator
+                change!(
+                    session,
+                    remove_operator,
+                    RemoveOperatorRequest {
+                        name: resource(&remove.name)
+                    }
+                )
+                .operator
             }
         };
         session.show(&Shown::from(present(operator)?))
@@ -202,7 +242,10 @@ impl Report for Shown {
         table.fact("roles", self.roles.join(", "));
         table.fact("state", &self.state);
         table.time("made", self.created_at.as_ref());
-        table.fact("enrolment token", self.enrolment_token.clone().unwrap_or_default());
+        table.fact(
+            "enrolment token",
+            self.enrolment_token.clone().unwrap_or_default(),
+        );
         table
     }
 }
@@ -217,7 +260,12 @@ impl Report for All {
         let mut table = Table::list(&["operator", "state", "roles", "made"]);
         for one in &self.0 {
             let made = brief(one.created_at.as_ref());
-            table.row([one.name.clone(), one.state.clone(), one.roles.join(", "), made]);
+            table.row([
+                one.name.clone(),
+                one.state.clone(),
+                one.roles.join(", "),
+                made,
+            ]);
         }
         table
     }

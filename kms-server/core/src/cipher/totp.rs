@@ -120,7 +120,17 @@ mod tests {
         for good in ["123456", "123 456", " 1 2 3 4 5 6 "] {
             assert_eq!(digits(good), Some(*b"123456"), "{good:?}");
         }
-        for bad in ["", "12345", "1234567", "123-456", "12345a", "１２３４５６", "١٢٣٤٥٦", "123\u{a0}456", "123456\n"] {
+        for bad in [
+            "",
+            "12345",
+            "1234567",
+            "123-456",
+            "12345a",
+            "１２３４５６",
+            "١٢٣٤٥٦",
+            "123\u{a0}456",
+            "123456\n",
+        ] {
             assert_eq!(digits(bad), None, "{bad:?}");
         }
     }
@@ -134,11 +144,17 @@ mod tests {
             let near = step.abs_diff(present) <= 1;
             assert_eq!(accept(&secret(), &typed, now, 0, 1), near.then_some(step));
             let later = near && step > present;
-            assert_eq!(accept(&secret(), &typed, now, present, 1), later.then_some(step));
+            assert_eq!(
+                accept(&secret(), &typed, now, present, 1),
+                later.then_some(step)
+            );
         }
         let old = code(&secret(), present - 3).unwrap();
         assert_eq!(accept(&secret(), &old, now, 0, 3), Some(present - 3));
         assert_eq!(accept(&secret(), "", now, 0, 1), None);
-        assert_eq!(accept(&secret(), &old, Timestamp::from_micros(-1), 0, 1), None);
+        assert_eq!(
+            accept(&secret(), &old, Timestamp::from_micros(-1), 0, 1),
+            None
+        );
     }
 }

@@ -34,13 +34,19 @@ pub type Tried<T> = Decision<Result<T, Reason>>;
 /// stands between them.
 fn typed(text: &str) -> Vec<u8> {
     let kept = text.bytes().filter(|byte| !b" -".contains(byte));
-    kept.take(64).map(|byte| byte.to_ascii_lowercase()).collect()
+    kept.take(64)
+        .map(|byte| byte.to_ascii_lowercase())
+        .collect()
 }
 
 /// Groups of four letters: what a person is shown.
 fn printed(bytes: &[u8]) -> String {
     let text = BASE32_NOPAD.encode(bytes).to_ascii_lowercase();
-    let groups: Vec<_> = text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect();
+    let groups: Vec<_> = text
+        .as_bytes()
+        .chunks(4)
+        .map(String::from_utf8_lossy)
+        .collect();
     groups.join("-")
 }
 
@@ -106,4 +112,3 @@ fn changed<R>(
 pub fn refused_detail(name: &OperatorName, refusal: &Refusal) -> Detail {
     about(name, Outcome::Refused(refusal.reason), "")
 }
-

@@ -17,9 +17,9 @@ impl OperatorName {
     /// [`InvalidName`] with the form.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let rest = text.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-')
-        });
+        let rest = text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));
         if first && rest && text.len() <= LEN_MAX {
             Ok(Self(text.into()))
         } else {
@@ -71,7 +71,18 @@ mod tests {
         for typed in ["alice", "ALICE", " Alice ", "aLiCe"] {
             assert_eq!(OperatorName::canonical(typed).unwrap().as_str(), "alice");
         }
-        for bad in ["", " ", "al ice", "alice\0", "alice\n", "ａｌｉｃｅ", "alice\u{200b}", "1a", "-a", "a_b"] {
+        for bad in [
+            "",
+            " ",
+            "al ice",
+            "alice\0",
+            "alice\n",
+            "ａｌｉｃｅ",
+            "alice\u{200b}",
+            "1a",
+            "-a",
+            "a_b",
+        ] {
             assert!(OperatorName::canonical(bad).is_err(), "{bad:?}");
         }
         assert!(OperatorName::parse("Alice").is_err());

@@ -129,7 +129,10 @@ mod tests {
             let word = Freshness::of(*action).as_str();
             writeln!(text, "{:<28}{word}", action.as_str()).unwrap();
         }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy/expected/freshness.txt");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/src/policy/expected/freshness.txt"
+        );
         if std::env::var_os("KMS_BLESS").is_some() {
             std::fs::write(path, &text).unwrap();
         }

@@ -218,7 +218,11 @@ impl Decide for ByRole {
                 let taken = |role: &Role| matches!(role, Role::Service | Role::OperatorCertificate);
                 // status is for whoever is authenticated, in a role or not
                 action == Action::GetStatus
-                    || principal.roles.iter().filter(taken).any(|role| role.allows(action))
+                    || principal
+                        .roles
+                        .iter()
+                        .filter(taken)
+                        .any(|role| role.allows(action))
             }
             Authentication::OperatorSession => {
                 let roles = principal.roles.iter().filter(|role| role.is_persons());
@@ -353,6 +357,9 @@ mod tests {
             asked.map(drop)
         };
         assert_eq!(asked(&[Role::Auditor]), Err(NotAllowed::Denied));
-        assert_eq!(asked(&[Role::KeyAdmin]), Err(NotAllowed::Stale(Freshness::Recent)));
+        assert_eq!(
+            asked(&[Role::KeyAdmin]),
+            Err(NotAllowed::Stale(Freshness::Recent))
+        );
     }
 }

@@ -6,8 +6,8 @@ use crate::call::road::Incoming;
 use crate::call::ticket::Ticket;
 use crate::call::{Service, password};
 use kms_core::cipher::totp;
-use kms_core::engine::{Moment, Refusal, View};
 use kms_core::engine::operator::{Trial, begin_enrolment, confirm_enrolment};
+use kms_core::engine::{Moment, Refusal, View};
 use kms_core::entropy::make_bytes;
 use kms_core::name::OperatorName;
 use kms_core::policy::{Action, Authorised, act};
@@ -43,15 +43,16 @@ impl Service {
                 return Err(self.refuse(lane, ticket, Some(&live), refused).await);
             }
         };
-        let decide = |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
-            let stored = typed
-                .account
-                .as_ref()
-                .and_then(|name| view.snapshot.operators.get(name))
-                .and_then(|operator| operator.record.password.as_ref());
-            let salt = stored.map_or(salt, |stored| stored.salt);
-            begin_enrolment(view, moment, proof, trial, &token, salt)
-        };
+        let decide =
+            |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
+                let stored = typed
+                    .account
+                    .as_ref()
+                    .and_then(|name| view.snapshot.operators.get(name))
+                    .and_then(|operator| operator.record.password.as_ref());
+                let salt = stored.map_or(salt, |stored| stored.salt);
+                begin_enrolment(view, moment, proof, trial, &token, salt)
+            };
         let scene = (lane, &mut *ticket, &*live);
         let began = self
             .try_as::<act::BeginEnrolment, _>(scene, &typed, salt, decide)
@@ -85,9 +86,10 @@ impl Service {
         let code = Zeroizing::new(message.code);
         let principal = ticket.principal;
         let typed = Typed::new(&message.user, &principal.name, &code);
-        let decide = |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
-            confirm_enrolment(view, moment, proof, trial, &token)
-        };
+        let decide =
+            |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
+                confirm_enrolment(view, moment, proof, trial, &token)
+            };
         let scene = (lane, &mut *ticket, &*live);
         let enrolled = self
             .try_as::<act::ConfirmEnrolment, _>(scene, &typed, [0; 16], decide)

@@ -14,9 +14,7 @@ use kms_core::engine::operator::{Trial, accept_code, change_password, login};
 use kms_core::engine::{Moment, Refusal, View};
 use kms_core::entropy::make_bytes;
 use kms_core::name::OperatorName;
-use kms_core::policy::{
-    Action, Authentication, Authorised, Principal, Roles, SecondFactor, act,
-};
+use kms_core::policy::{Action, Authentication, Authorised, Principal, Roles, SecondFactor, act};
 use kms_core::reason::Reason;
 use kms_core::secret::SessionToken;
 use kms_proto::v1;
@@ -83,9 +81,10 @@ impl Service {
             code,
         };
         let scene = (lane, ticket, &*live);
-        let decide = |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
-            Ok(accept_code(view, moment, proof, trial))
-        };
+        let decide =
+            |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
+                Ok(accept_code(view, moment, proof, trial))
+            };
         self.try_as::<act::AcceptCode, _>(scene, &typed, [0; 16], decide)
             .await?;
         if let Some(token) = &credentials.session {
@@ -117,15 +116,19 @@ impl Service {
         let mut typed = Typed::new(&message.user, &principal.name, &code);
         typed.password = Some(Zeroizing::new(message.password.into_bytes()));
         let salt = self.gatekeeper.salt_of_nobody();
-        let decide = |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| Ok(login(view, moment, proof, trial));
+        let decide = |view: &View<'_>,
+                      moment: &Moment<'_>,
+                      proof: &Authorised<_>,
+                      trial: &Trial<'_>| Ok(login(view, moment, proof, trial));
         let scene = (lane, &mut *ticket, &*live);
         let entered = self
             .try_as::<act::Login, _>(scene, &typed, salt, decide)
             .await?;
         self.open_session(ticket, &live, &entered.name, entered.generation)
             .map(|mut answer| {
-                answer.recovery_codes_left =
-                    entered.recovery_left.and_then(|left| u32::try_from(left).ok());
+                answer.recovery_codes_left = entered
+                    .recovery_left
+                    .and_then(|left| u32::try_from(left).ok());
                 answer
             })
             .map_err(Refusal::from)
@@ -173,9 +176,14 @@ impl Service {
     ) -> Result<v1::LogoutResponse, Refusal> {
         ticket.action = Action::Logout;
         let live = self.unsealed(lane, ticket).await?;
-        let message = self.read::<act::Logout, v1::LogoutRequest>(lane, ticket, call, &live, |_| Ok(()));
+        let message =
+            self.read::<act::Logout, v1::LogoutRequest>(lane, ticket, call, &live, |_| Ok(()));
         message.await?;
-        if let Some(token) = call.credentials.as_ref().and_then(|given| given.session.as_ref()) {
+        if let Some(token) = call
+            .credentials
+            .as_ref()
+            .and_then(|given| given.session.as_ref())
+        {
             live.sessions.close(token);
         }
         let facts = Facts::single(ticket.action, Detail::new(Outcome::Ok));
@@ -191,7 +199,8 @@ impl Service {
     ) -> Result<v1::WhoAmIResponse, Refusal> {
         ticket.action = Action::WhoAmI;
         let live = self.unsealed(lane, ticket).await?;
-        let message = self.read::<act::WhoAmI, v1::WhoAmIRequest>(lane, ticket, call, &live, |_| Ok(()));
+        let message =
+            self.read::<act::WhoAmI, v1::WhoAmIRequest>(lane, ticket, call, &live, |_| Ok(()));
         message.await?;
         let facts = Facts::single(ticket.action, Detail::new(Outcome::Ok));
         self.log(lane, ticket, Some(&live), &facts).await?;
@@ -260,9 +269,10 @@ impl Service {
             password: Some(Zeroizing::new(message.old_password.into_bytes())),
             code: "",
         };
-        let decide = |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
-            change_password(view, moment, proof, trial, (&hash, salt))
-        };
+        let decide =
+            |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {
+                change_password(view, moment, proof, trial, (&hash, salt))
+            };
         let nobody = self.gatekeeper.salt_of_nobody();
         self.try_as::<act::ChangePassword, _>((lane, ticket, &live), &typed, nobody, decide)
             .await?;

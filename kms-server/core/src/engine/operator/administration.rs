@@ -118,7 +118,13 @@ pub fn add_operator(
         record: Some(Record::Operator(record)),
     };
     let reply = (new.name.clone(), token);
-    Ok(changed(Action::AddOperator, reply, detail, vec![write], false))
+    Ok(changed(
+        Action::AddOperator,
+        reply,
+        detail,
+        vec![write],
+        false,
+    ))
 }
 
 /// Does something to an operator; answers a token where a new enrolment is permitted.
@@ -152,7 +158,13 @@ pub fn change_operator<A: ActionKind>(
     let detail = about(name, Outcome::Ok, note);
     let restricts = !matches!(change, OperatorChange::Enable | OperatorChange::Unlock);
     let writes = vec![replacing(view.index, operator, record)];
-    Ok(changed(A::ACTION, (name.clone(), token), detail, writes, restricts))
+    Ok(changed(
+        A::ACTION,
+        (name.clone(), token),
+        detail,
+        writes,
+        restricts,
+    ))
 }
 
 fn apply(

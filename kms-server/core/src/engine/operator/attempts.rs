@@ -60,7 +60,9 @@ pub fn standing(attempts: Option<&AttemptsRecord>, unlocks: u32, now: Timestamp)
 pub fn failed(before: Option<&AttemptsRecord>, unlocks: u32, now: Timestamp) -> AttemptsRecord {
     let counted = before.filter(|attempts| attempts.unlocks == unlocks);
     AttemptsRecord {
-        failures: counted.map_or(0, |attempts| attempts.failures).saturating_add(1),
+        failures: counted
+            .map_or(0, |attempts| attempts.failures)
+            .saturating_add(1),
         last_at: now,
         unlocks,
     }
@@ -109,9 +111,15 @@ mod tests {
             unlocks: 0,
         };
         let at = |seconds| now.saturating_add(Duration::from_secs(seconds));
-        assert_eq!(standing(Some(&record), 0, at(29)), Standing::Waiting(Duration::from_secs(1)));
+        assert_eq!(
+            standing(Some(&record), 0, at(29)),
+            Standing::Waiting(Duration::from_secs(1))
+        );
         assert_eq!(standing(Some(&record), 0, at(30)), Standing::Open);
         let back = now.saturating_sub(Duration::from_secs(900));
-        assert_eq!(standing(Some(&record), 0, back), Standing::Waiting(DELAY_FIRST));
+        assert_eq!(
+            standing(Some(&record), 0, back),
+            Standing::Waiting(DELAY_FIRST)
+        );
     }
 }

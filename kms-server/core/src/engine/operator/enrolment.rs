@@ -2,7 +2,9 @@
 //! steps. The second shows that the authenticator works; only then anything is valid.
 
 use super::login::{cleared, failed, locked, operator};
-use super::{RECOVERY_LEN, Trial, Tried, about, changed, enrolment_hash, printed, recovery_hash, replacing};
+use super::{
+    RECOVERY_LEN, Trial, Tried, about, changed, enrolment_hash, printed, recovery_hash, replacing,
+};
 use crate::audit::Outcome;
 use crate::cipher::password::{Cost, SALT_LEN};
 use crate::cipher::{constant_time_eq, totp};
@@ -10,7 +12,9 @@ use crate::engine::Refusal;
 use crate::engine::snapshot::Operator;
 use crate::engine::view::{Moment, View};
 use crate::entropy::make_bytes;
-use crate::key::record::{Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES, StoredPassword};
+use crate::key::record::{
+    Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES, StoredPassword,
+};
 use crate::policy::{Action, Authorised, act};
 use crate::reason::Reason;
 use crate::secret::{PasswordHash, TotpSecret};
@@ -99,7 +103,13 @@ pub fn begin_enrolment(
     let writes = vec![replacing(view.index, operator, record)];
     let detail = about(&name, Outcome::Ok, "");
     let reply = Began { totp: handed_out };
-    Ok(changed(Action::BeginEnrolment, Ok(reply), detail, writes, false))
+    Ok(changed(
+        Action::BeginEnrolment,
+        Ok(reply),
+        detail,
+        writes,
+        false,
+    ))
 }
 
 /// Second step: a code of the new authenticator. Password, authenticator and recovery codes become valid
@@ -128,7 +138,10 @@ pub fn confirm_enrolment(
         return Ok(failed::<act::ConfirmEnrolment, _>(view, trial, now));
     };
     let mut record = operator.record.duplicate();
-    let pending = record.enrolment.take().and_then(|enrolment| enrolment.pending);
+    let pending = record
+        .enrolment
+        .take()
+        .and_then(|enrolment| enrolment.pending);
     let pending = pending.ok_or(Reason::Internal)?;
     record.totp = Some(pending.totp);
     record.password = Some(pending.password);
@@ -139,14 +152,24 @@ pub fn confirm_enrolment(
     for _ in 0..RECOVERY_CODES {
         let bytes: [u8; RECOVERY_LEN] = make_bytes(moment.keys).map_err(Reason::from)?;
         let code = Zeroizing::new(printed(&bytes));
-        record.recovery.push(recovery_hash(view.index, &record.name, &code));
+        record
+            .recovery
+            .push(recovery_hash(view.index, &record.name, &code));
         codes.push(code);
     }
     let detail = about(&record.name, Outcome::Ok, "");
     let mut writes = vec![replacing(view.index, operator, record)];
     writes.extend(cleared(view, trial));
-    let reply = Enrolled { recovery_codes: codes };
-    Ok(changed(Action::ConfirmEnrolment, Ok(reply), detail, writes, true))
+    let reply = Enrolled {
+        recovery_codes: codes,
+    };
+    Ok(changed(
+        Action::ConfirmEnrolment,
+        Ok(reply),
+        detail,
+        writes,
+        true,
+    ))
 }
 
 /// Takes a new password in the place of the old one, which must be given; sessions end.
@@ -175,7 +198,13 @@ pub fn change_password(
     let detail = about(&record.name, Outcome::Ok, "");
     let mut writes = vec![replacing(view.index, operator, record)];
     writes.extend(cleared(view, trial));
-    Ok(changed(Action::ChangePassword, Ok(()), detail, writes, true))
+    Ok(changed(
+        Action::ChangePassword,
+        Ok(()),
+        detail,
+        writes,
+        true,
+    ))
 }
 
 /// An operator who exists from the first moment on, with everything that enrolling gives but recovery codes.

@@ -48,7 +48,12 @@ enum Factor {
     Recovery(usize),
 }
 
-fn factor(view: &View<'_>, operator: &Operator, trial: &Trial<'_>, now: Timestamp) -> Option<Factor> {
+fn factor(
+    view: &View<'_>,
+    operator: &Operator,
+    trial: &Trial<'_>,
+    now: Timestamp,
+) -> Option<Factor> {
     let record = &operator.record;
     let secret = record.totp.as_ref()?;
     let step = totp::accept(secret, trial.code, now, record.last_step, trial.steps_back);
@@ -144,7 +149,10 @@ pub(super) fn locked<A: ActionKind, T>(
     }
     Some(Decision {
         reply: Err(Reason::LockedOut),
-        facts: Facts::single(A::ACTION, detail(view, trial, Reason::LockedOut, "not looked at")),
+        facts: Facts::single(
+            A::ACTION,
+            detail(view, trial, Reason::LockedOut, "not looked at"),
+        ),
         change: None,
     })
 }
@@ -220,8 +228,15 @@ pub(super) fn failed<A: ActionKind, T>(
     let record = attempts::failed(before.as_ref().map(|(record, _)| record), unlocks, now);
     let note = match attempts::delay(record.failures) {
         Some(wait) if wait.is_zero() => format!("failure {} in a row", record.failures),
-        Some(wait) => format!("failure {} in a row: locked for {} s", record.failures, wait.as_secs()),
-        None => format!("failure {} in a row: locked until another operator unlocks", record.failures),
+        Some(wait) => format!(
+            "failure {} in a row: locked for {} s",
+            record.failures,
+            wait.as_secs()
+        ),
+        None => format!(
+            "failure {} in a row: locked until another operator unlocks",
+            record.failures
+        ),
     };
     let write = Write {
         key,
@@ -240,7 +255,9 @@ pub(super) fn failed<A: ActionKind, T>(
 /// Names of nobody are not written down: they may be passwords.
 fn detail(view: &View<'_>, trial: &Trial<'_>, reason: Reason, note: &str) -> Detail {
     let outcome = Outcome::Refused(reason);
-    let known = trial.account.filter(|name| view.snapshot.operators.get(name).is_some());
+    let known = trial
+        .account
+        .filter(|name| view.snapshot.operators.get(name).is_some());
     match known {
         Some(name) => about(name, outcome, note),
         None => {

@@ -1,6 +1,8 @@
 //! Operators and failed attempts as calls see them. Few, so all of them are in memory.
 
-use crate::key::record::{AttemptsRecord, OperatorRecord, Record, RecordKey, Revision, Stored, Tree};
+use crate::key::record::{
+    AttemptsRecord, OperatorRecord, Record, RecordKey, Revision, Stored, Tree,
+};
 use crate::name::OperatorName;
 use std::sync::Arc;
 
@@ -30,10 +32,7 @@ impl Operators {
     }
 
     /// All, by name, from after `after`.
-    pub fn after<'a>(
-        &'a self,
-        after: Option<&OperatorName>,
-    ) -> impl Iterator<Item = &'a Operator> {
+    pub fn after<'a>(&'a self, after: Option<&OperatorName>) -> impl Iterator<Item = &'a Operator> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
         self.by_name
