@@ -17,6 +17,8 @@ mod life_cycle;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod rewrap_crash;
 #[cfg(test)]
 mod rotation;
