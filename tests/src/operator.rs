@@ -135,6 +135,11 @@ impl Person {
         Ok(answer.into_inner())
     }
 
+    /// The next call opens a session.
+    pub(crate) async fn forget_session(&self) {
+        self.session.lock().await.token = None;
+    }
+
     /// Puts session and code into a call's head, opening a session when there is none or it is stale.
     pub(crate) async fn sign(&self, channel: &Channel, path: &str, head: &mut http::HeaderMap) {
         let method = path.rsplit('/').next().unwrap_or_default();

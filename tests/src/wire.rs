@@ -52,6 +52,13 @@ impl Service<http::Request<Body>> for Line {
             if let Some(person) = person {
                 let path = request.uri().path().to_owned();
                 person.sign(&other, &path, request.headers_mut()).await;
+                let answer = ready.call(request).await?;
+                let status = answer.headers().get("grpc-status");
+                // sealed meanwhile, or a session that is over: the next call opens one
+                if status.is_some_and(|status| status == "14" || status == "16") {
+                    person.forget_session().await;
+                }
+                return Ok(answer);
             }
             ready.call(request).await
         })

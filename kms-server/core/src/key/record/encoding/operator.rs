@@ -115,3 +115,86 @@ fn totp(w: &mut Writer, secret: &TotpSecret) {
 fn read_totp(r: &mut Reader<'_>) -> Result<TotpSecret, Malformed> {
     TotpSecret::from_slice(r.bytes(TOTP_SECRET_LEN)?).ok_or(Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::record::Record;
+    use crate::time::Timestamp;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn stored() -> impl Strategy<Value = StoredPassword> {
+        any::<([u8; 16], [u8; 32])>().prop_map(|(salt, mut hash)| StoredPassword {
+            salt,
+            cost: Cost::OPERATOR,
+            hash: PasswordHash::take_bytes(&mut hash),
+        })
+    }
+
+    fn secret() -> impl Strategy<Value = TotpSecret> {
+        any::<[u8; TOTP_SECRET_LEN]>().prop_map(|bytes| TotpSecret::from_slice(&bytes).unwrap())
+    }
+
+    fn enrolment() -> impl Strategy<Value = Enrolment> {
+        let pending = (secret(), stored()).prop_map(|(totp, password)| Pending { totp, password });
+        let pending = proptest::option::of(pending);
+        (any::<[u8; 32]>(), any::<i64>(), pending).prop_map(|(token, at, pending)| Enrolment {
+            token,
+            expires_at: Timestamp::from_micros(at),
+            pending,
+        })
+    }
+
+    fn operator() -> impl Strategy<Value = OperatorRecord> {
+        let at = Timestamp::from_micros(77);
+        let state = prop_oneof![
+            Just(OperatorState::Enabled),
+            Just(OperatorState::Disabled { at }),
+            Just(OperatorState::Removed { at }),
+        ];
+        let factors = (
+            proptest::option::of(stored()),
+            proptest::option::of(secret()),
+            proptest::option::of(enrolment()),
+        );
+        let numbers = any::<(u16, u64, u32, u32, i64)>();
+        let recovery = vec(any::<[u8; 32]>(), 0..=RECOVERY_CODES);
+        ("[a-z][a-z0-9.-]{0,20}", state, factors, numbers, recovery).prop_map(
+            |(name, state, (password, totp, enrolment), numbers, recovery)| OperatorRecord {
+                name: OperatorName::parse(&name).unwrap(),
+                roles: numbers.0,
+                state,
+                password,
+                totp,
+                last_step: numbers.1,
+                recovery,
+                enrolment,
+                generation: numbers.2,
+                unlocks: numbers.3,
+                created_at: Timestamp::from_micros(numbers.4),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_operator_reads_as_it_was_written_and_so_does_its_copy(record in operator(), at in any::<prop::sample::Index>()) {
+            let written = Record::Operator(record.duplicate()).encode();
+            prop_assert_eq!(&*Record::Operator(record).encode(), &*written);
+            let read = Record::decode(&written).unwrap();
+            prop_assert_eq!(&*read.encode(), &*written);
+            prop_assert!(Record::decode(&written[..at.index(written.len())]).is_err());
+            prop_assert!(Record::decode(&[&written[..], &[0]].concat()).is_err());
+        }
+
+        #[test]
+        fn attempts_read_as_they_were_written(failures in any::<u32>(), at in any::<i64>(), unlocks in any::<u32>()) {
+            let record = AttemptsRecord { failures, last_at: Timestamp::from_micros(at), unlocks };
+            match Record::decode(&Record::Attempts(record).encode()) {
+                Ok(Record::Attempts(read)) => prop_assert_eq!(read, record),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
