@@ -1,8 +1,9 @@
 //! Compiles `kms/v1/*.proto` without protoc and keeps the descriptor set for dispatch, reflection and tests.
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "kms/v1/audit_service.proto",
+    "kms/v1/auth_service.proto",
     "kms/v1/dataset_service.proto",
     "kms/v1/error.proto",
     "kms/v1/key_service.proto",
@@ -11,8 +12,8 @@ const FILES: [&str; 7] = [
     "kms/v1/system_service.proto",
 ];
 
-/// Messages with plaintext keys, plaintext or a passphrase: their derived `Debug` would print it.
-const SECRET_MESSAGES: [&str; 7] = [
+/// Messages with plaintext keys, plaintext, a passphrase, password, code or token: their derived `Debug` would print it.
+const SECRET_MESSAGES: [&str; 16] = [
     ".kms.v1.GenerateDataKeyResponse",
     ".kms.v1.GenerateDataKeysResponse",
     ".kms.v1.UnwrapDataKeyResponse",
@@ -20,6 +21,15 @@ const SECRET_MESSAGES: [&str; 7] = [
     ".kms.v1.EncryptRequest",
     ".kms.v1.DecryptResponse",
     ".kms.v1.UnsealRequest",
+    ".kms.v1.LoginRequest",
+    ".kms.v1.LoginResponse",
+    ".kms.v1.ChangePasswordRequest",
+    ".kms.v1.BeginEnrolmentRequest",
+    ".kms.v1.BeginEnrolmentResponse",
+    ".kms.v1.ConfirmEnrolmentRequest",
+    ".kms.v1.ConfirmEnrolmentResponse",
+    ".kms.v1.AddOperatorResponse",
+    ".kms.v1.ResetOperatorMfaResponse",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,20 +1,24 @@
 //! The client: connections, deadline and retries in one cheap handle. Never falls back to anything local.
 
 use crate::connect::Connections;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::operator::{AnswersFromFiles, Operator};
 use crate::profile::Profile;
 use crate::retry::Retry;
+use kms_proto::v1;
 use kms_proto::v1::audit_service_client::AuditServiceClient;
+use kms_proto::v1::auth_service_client::AuthServiceClient;
 use kms_proto::v1::dataset_service_client::DatasetServiceClient;
 use kms_proto::v1::key_service_client::KeyServiceClient;
 use kms_proto::v1::shred_service_client::ShredServiceClient;
 use kms_proto::v1::system_service_client::SystemServiceClient;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
 /// Time for one call with all its tries, when nothing else is said.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
@@ -30,6 +34,15 @@ pub struct Client {
 struct Shared {
     connections: Connections,
     retry: Retry,
+    operator: Option<Operator>,
+}
+
+/// What a call refused for lack of it gets, once each.
+#[derive(Default)]
+struct Given {
+    session: bool,
+    code: Option<Zeroizing<String>>,
+    codes: u32,
 }
 
 impl Client {
@@ -39,7 +52,8 @@ impl Client {
     /// [`crate::ErrorKind::Profile`], [`crate::ErrorKind::PinMismatch`], [`crate::ErrorKind::ServerUntrusted`],
     /// [`crate::ErrorKind::Unavailable`].
     pub async fn connect(profile: &Profile) -> Result<Self, Error> {
-        Ok(Self::over(Connections::open(profile, true).await?))
+        let connections = Connections::open(profile, true).await?;
+        Ok(Self::over(connections, operator_of(profile)))
     }
 
     /// As [`Client::connect`], but connects with the first call: for programs that start before the
@@ -48,12 +62,16 @@ impl Client {
     /// # Errors
     /// [`crate::ErrorKind::Profile`].
     pub async fn connect_lazy(profile: &Profile) -> Result<Self, Error> {
-        Ok(Self::over(Connections::open(profile, false).await?))
+        let connections = Connections::open(profile, false).await?;
+        Ok(Self::over(connections, operator_of(profile)))
     }
 
-    fn over(connections: Connections) -> Self {
-        let retry = Retry::default();
-        let shared = Arc::new(Shared { connections, retry });
+    fn over(connections: Connections, operator: Option<Operator>) -> Self {
+        let shared = Arc::new(Shared {
+            connections,
+            retry: Retry::default(),
+            operator,
+        });
         Self {
             shared,
             deadline: DEADLINE_DEFAULT,
@@ -91,13 +109,23 @@ impl Client {
         Call: Fn(Channel, Request<Message>) -> Reply,
         Reply: Future<Output = Result<Response<Answer>, Status>>,
     {
-        let deadline = Instant::now() + self.deadline;
-        let run = self.shared.retry.run(deadline, async |left| {
-            let reply = call(self.shared.connections.next(), timed(message.clone(), left)).await?;
-            Ok(reply.into_inner())
-        });
-        run.await
-            .map_err(|error| self.shared.connections.explain(error))
+        let mut given = Given::default();
+        loop {
+            let deadline = Instant::now() + self.deadline;
+            let code = Mutex::new(given.code.take());
+            let run = self.shared.retry.run(deadline, async |left| {
+                // a code is good once: a second try goes without, and is told so
+                let code = code.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let code = code.as_ref().map(|code| code.as_str());
+                let request = self.signed(message.clone(), left, code);
+                let reply = call(self.shared.connections.next(), request).await?;
+                Ok(reply.into_inner())
+            });
+            match run.await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.answer_for(&mut given, error).await?,
+            }
+        }
     }
 
     /// Makes a call once: for changes without a request id.
@@ -110,16 +138,118 @@ impl Client {
         call: Call,
     ) -> Result<Answer, Error>
     where
-        Call: FnOnce(Channel, Request<Message>) -> Reply,
+        Message: Clone,
+        Call: Fn(Channel, Request<Message>) -> Reply,
         Reply: Future<Output = Result<Response<Answer>, Status>>,
     {
-        let connections = &self.shared.connections;
-        let reply = call(connections.next(), timed(message, self.deadline)).await;
-        match reply {
-            Ok(reply) => Ok(reply.into_inner()),
-            Err(status) => Err(connections.explain(status.into())),
+        let mut given = Given::default();
+        loop {
+            // what is refused for lack of a session or code was not done, so it may be sent again
+            let code = given.code.take();
+            let code = code.as_ref().map(|code| code.as_str());
+            let request = self.signed(message.clone(), self.deadline, code);
+            match call(self.shared.connections.next(), request).await {
+                Ok(reply) => return Ok(reply.into_inner()),
+                Err(status) => self.answer_for(&mut given, status.into()).await?,
+            }
         }
     }
+
+    /// The operator who speaks, if one does.
+    #[must_use]
+    pub fn operator(&self) -> Option<&Operator> {
+        self.shared.operator.as_ref()
+    }
+
+    /// Opens a session; calls carry it from then on.
+    ///
+    /// # Errors
+    /// The service's; [`crate::ErrorKind::Unauthenticated`] when nobody speaks or answers.
+    pub async fn log_in(&self) -> Result<v1::LoginResponse, Error> {
+        let nobody = || Error::new(ErrorKind::Unauthenticated, "the profile names no operator");
+        let operator = self.operator().ok_or_else(nobody)?;
+        let answers = operator.answers();
+        if answers.only_development() {
+            let status = self.system().get_status(v1::GetStatusRequest {}).await?;
+            if !status.into_inner().dev_mode {
+                let message = "the service is no development one: nothing is answered from files";
+                return Err(Error::new(ErrorKind::Unauthenticated, message));
+            }
+        }
+        let password = answers.password()?;
+        let code = answers.code("to log in")?;
+        let message = v1::LoginRequest {
+            user: operator.user().to_owned(),
+            password: password.to_string(),
+            code: code.to_string(),
+        };
+        let request = timed(message, self.deadline);
+        let mut auth = AuthServiceClient::new(self.shared.connections.next());
+        let answer = auth.login(request).await?.into_inner();
+        operator.opened(&answer.session_token);
+        Ok(answer)
+    }
+
+    /// Gets what a refused call lacks, if somebody answers for it and did not yet.
+    async fn answer_for(&self, given: &mut Given, error: Error) -> Result<(), Error> {
+        let error = self.shared.connections.explain(error);
+        let Some(operator) = self.operator() else {
+            return Err(error);
+        };
+        match error.reason() {
+            Some("SESSION_REQUIRED") if !given.session && operator.answers().opens_sessions() => {
+                given.session = true;
+                self.log_in().await.map(drop)
+            }
+            Some(reason @ ("RECENT_CODE_REQUIRED" | "NEW_CODE_REQUIRED")) if given.codes < 2 => {
+                given.codes += 1;
+                let why = match reason {
+                    "NEW_CODE_REQUIRED" => "for this very request",
+                    _ => "because the last one is older than 5 minutes",
+                };
+                given.code = Some(operator.answers().code(why)?);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn signed<Message>(
+        &self,
+        message: Message,
+        left: Duration,
+        code: Option<&str>,
+    ) -> Request<Message> {
+        let mut request = timed(message, left);
+        if let Some(operator) = self.operator() {
+            operator.sign(&mut request, code);
+        }
+        request
+    }
+
+    /// As another operator, or as nobody but the certificate. Shares nothing with `self` but the profile's
+    /// connections, so call it before the first clone.
+    #[must_use]
+    pub fn with_operator(self, operator: Option<Operator>) -> Self {
+        let deadline = self.deadline;
+        match Arc::try_unwrap(self.shared) {
+            Ok(mut shared) => {
+                shared.operator = operator;
+                Self {
+                    shared: Arc::new(shared),
+                    deadline,
+                }
+            }
+            Err(shared) => Self { shared, deadline },
+        }
+    }
+}
+
+/// Who answers for an operator of a development profile: its files.
+fn operator_of(profile: &Profile) -> Option<Operator> {
+    let operator = profile.operator.as_ref().filter(|_| profile.dev_mode)?;
+    let answers = AnswersFromFiles::of(operator)?;
+    Some(Operator::new(operator.user.clone(), Box::new(answers)))
 }
 
 fn timed<Message>(message: Message, left: Duration) -> Request<Message> {
@@ -152,6 +282,8 @@ stubs! {
     shred ShredServiceClient,
     /// The daemon itself.
     system SystemServiceClient,
+    /// Operators and their sessions; use [`Client::repeat`] and [`Client::once`] for calls that need one.
+    auth AuthServiceClient,
     /// The key-operation log.
     audit AuditServiceClient,
 }
@@ -159,7 +291,6 @@ stubs! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kms_proto::v1;
 
     /// Compiles only when calls can be spawned onto a runtime of several threads.
     #[expect(dead_code, reason = "its type check is the test")]

@@ -88,6 +88,13 @@ impl Error {
         }))
     }
 
+    /// Nobody answers for a person, or what was answered cannot be used: for those who implement
+    /// [`crate::operator::Answers`].
+    #[must_use]
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unauthenticated, message)
+    }
+
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.adding(|inner| inner.source = Some(source.into()))
     }

@@ -67,6 +67,7 @@ pub mod file;
 pub mod inspect;
 mod label;
 pub mod name;
+pub mod operator;
 pub mod pin;
 pub mod profile;
 mod random;

@@ -3,6 +3,7 @@
 //! Never holds key bytes, only the paths of their files; an unknown setting is refused, not ignored.
 
 use crate::error::{Error, ErrorKind};
+use crate::operator::OperatorProfile;
 use crate::pin::Pin;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ const CONNECTIONS_MAX: usize = 64;
 /// key = "pki/service.key"
 /// connections = 2                  # optional, 1 to 64
 /// dev_mode = false                 # optional: the service keeps its unsealing secret beside its data
+/// [operator]                       # optional: a person, who logs in
+/// user = "alice"
+/// password_file = "alice.password" # in development only, as totp_file: programs answer by themselves
 /// ```
 ///
 /// Relative paths start at the profile's directory.
@@ -44,6 +48,8 @@ pub struct Profile {
     pub connections: usize,
     /// The service is a development one: programs say so loudly.
     pub dev_mode: bool,
+    /// Who logs in, where the certificate is one of operators.
+    pub operator: Option<OperatorProfile>,
 }
 
 #[derive(serde::Deserialize)]
@@ -58,6 +64,15 @@ struct ProfileFile {
     connections: Option<usize>,
     #[serde(default)]
     dev_mode: bool,
+    operator: Option<OperatorFile>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperatorFile {
+    user: String,
+    password_file: Option<PathBuf>,
+    totp_file: Option<PathBuf>,
 }
 
 impl Profile {
@@ -96,6 +111,17 @@ impl Profile {
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(format!("`connections` must be 1 to {CONNECTIONS_MAX}"));
         }
+        let operator = file.operator.map(|operator| OperatorProfile {
+            user: operator.user,
+            password_file: operator.password_file.map(|path| directory.join(path)),
+            totp_file: operator.totp_file.map(|path| directory.join(path)),
+        });
+        let answers = |operator: &OperatorProfile| {
+            operator.password_file.is_some() || operator.totp_file.is_some()
+        };
+        if operator.as_ref().is_some_and(answers) && !file.dev_mode {
+            return Err("`operator.password_file` and `totp_file` are for `dev_mode` only".into());
+        }
         Ok(Self {
             server_name: file.server_name.unwrap_or_else(|| host.to_owned()),
             ca: file.ca.map(|path| directory.join(path)),
@@ -104,6 +130,7 @@ impl Profile {
             key: directory.join(file.key),
             connections,
             dev_mode: file.dev_mode,
+            operator,
             address: file.address,
         })
     }

@@ -6,11 +6,14 @@ pub mod code;
 mod control;
 mod data_plane;
 mod entries;
+mod gatekeeper;
 pub mod internal;
 mod lane;
 mod operation;
+mod operators;
 mod page;
 mod parse;
+mod password;
 mod render;
 pub mod road;
 mod scribe;
@@ -33,6 +36,7 @@ use crate::store::ChangeError;
 use crate::system::clock::Clock;
 use bounds::Bounds;
 use bytes::Bytes;
+use gatekeeper::Gatekeeper;
 use kms_core::audit::Outcome;
 use kms_core::audit::leaf::BootId;
 use kms_core::engine::index::request_fingerprint;
@@ -82,6 +86,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     facts: SystemFacts,
     bounds: Bounds,
+    gatekeeper: Gatekeeper,
     scribe: Scribe,
     strangers: CountedCalls,
 }
@@ -103,6 +108,7 @@ impl Service {
                 parts.decide.revision(),
             ),
             bounds: Bounds::new().map_err(|_| Reason::Internal)?,
+            gatekeeper: Gatekeeper::new(Arc::clone(&parts.clock), &*parts.entropy)?,
             strangers: CountedCalls::new(),
             identity: parts.identity,
             gate: parts.gate,

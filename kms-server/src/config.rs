@@ -40,8 +40,18 @@ pub struct Config {
     pub key_durability: KeyDurability,
     /// A development instance; clients are told.
     pub dev_mode: bool,
+    /// The people who administer the service.
+    pub operators: Operators,
     /// The daemon's own messages.
     pub log: Log,
+}
+
+/// `[operators]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operators {
+    /// Steps of 30 s before the present one whose codes are taken, each once. More than one only in development,
+    /// so that a script need not wait between two codes.
+    pub totp_steps_back: u32,
 }
 
 /// `[server]`.

@@ -6,6 +6,7 @@
 //! that was cut off anywhere is completed by the next one.
 
 mod data;
+mod people;
 mod pki;
 mod samples;
 mod text;
@@ -153,9 +154,13 @@ fn write_public_files(
     listen: SocketAddr,
 ) -> Result<(), Failure> {
     let pins = pki::pins(place)?;
-    for who in ["service", "operator", "auditor"] {
+    write(
+        &place.join("service.toml"),
+        &text::profile("service", None, listen, &pins),
+    )?;
+    for (who, name, _) in people::PEOPLE {
         let path = place.join(format!("{who}.toml"));
-        write(&path, &text::profile(who, listen, &pins))?;
+        write(&path, &text::profile(who, Some(name), listen, &pins))?;
     }
     let key = text::verifier_key(&config.audit.name, &keyring.publics().instance);
     write(&place.join("audit.pub"), &key)

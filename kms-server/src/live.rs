@@ -8,6 +8,7 @@ pub mod gather;
 pub mod generation;
 pub mod opening;
 pub mod publisher;
+pub mod sessions;
 pub mod shred_cache;
 pub mod state;
 
@@ -23,6 +24,7 @@ use kms_core::name::CallId;
 use kms_core::secret::IntakeKey;
 use kms_core::time::Timestamp;
 use publisher::{Luggage, Publisher};
+use sessions::Sessions;
 use state::State;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -37,6 +39,8 @@ pub struct Live {
     pub keys: Keys,
     /// What the status tells.
     pub alarms: Alarms,
+    /// Of operators.
+    pub sessions: Sessions,
     publisher: Arc<Publisher>,
     writer: Writer,
 }

@@ -123,6 +123,12 @@ impl Running {
         self.network.counts()
     }
 
+    /// Passwords hashed so far, for tests of what a guess costs.
+    #[must_use]
+    pub fn passwords_hashed(&self) -> u64 {
+        self.service.passwords_hashed()
+    }
+
     /// Counts the passes that the jobs have ended.
     #[must_use]
     pub fn passes(&self) -> watch::Receiver<u64> {

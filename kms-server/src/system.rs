@@ -1,5 +1,6 @@
 //! The machine around the daemon: clock, locks, permissions, memory, disk. Never knows what a key is.
 
+pub mod background;
 pub mod clock;
 pub mod directory;
 pub mod disk;

@@ -25,3 +25,9 @@ pub const ERROR_DOMAIN: &str = "kms.v1";
 
 /// Metadata key of the answer's request id: hex of 16 bytes, the same as in its audit entry.
 pub const REQUEST_ID_METADATA: &str = "kms-request-id";
+
+/// Metadata key of a call: the token of an operator's session, base64url of 32 bytes without padding.
+pub const SESSION_METADATA: &str = "kms-session";
+
+/// Metadata key of a call: a new code of the operator's authenticator, or a recovery code.
+pub const CODE_METADATA: &str = "kms-totp";

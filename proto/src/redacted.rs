@@ -21,6 +21,15 @@ redacted!(
     EncryptRequest,
     DecryptResponse,
     UnsealRequest,
+    LoginRequest,
+    LoginResponse,
+    ChangePasswordRequest,
+    BeginEnrolmentRequest,
+    BeginEnrolmentResponse,
+    ConfirmEnrolmentRequest,
+    ConfirmEnrolmentResponse,
+    AddOperatorResponse,
+    ResetOperatorMfaResponse,
 );
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Typed calls as tests want them: short, with the reason of a refusal and the request id at hand.
 
-use crate::wire::Wire;
+use crate::wire::{Line, Wire};
 use kms_proto::v1::audit_service_client::AuditServiceClient;
+use kms_proto::v1::auth_service_client::AuthServiceClient;
 use kms_proto::v1::dataset_service_client::DatasetServiceClient;
 use kms_proto::v1::key_service_client::KeyServiceClient;
 use kms_proto::v1::shred_service_client::ShredServiceClient;
@@ -14,7 +15,6 @@ use kms_proto::v1::{
     UnwrapDataKeyRequest, UnwrapDataKeyResponse, Version,
 };
 use std::collections::BTreeMap;
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 use tonic_types::StatusExt;
 
@@ -84,31 +84,37 @@ impl Caller {
 
     /// `KeyService`.
     #[must_use]
-    pub fn keys(&self) -> KeyServiceClient<Channel> {
+    pub fn keys(&self) -> KeyServiceClient<Line> {
         KeyServiceClient::new(self.wire.channel())
     }
 
     /// `DatasetService`.
     #[must_use]
-    pub fn datasets(&self) -> DatasetServiceClient<Channel> {
+    pub fn datasets(&self) -> DatasetServiceClient<Line> {
         DatasetServiceClient::new(self.wire.channel())
     }
 
     /// `ShredService`.
     #[must_use]
-    pub fn shred(&self) -> ShredServiceClient<Channel> {
+    pub fn shred(&self) -> ShredServiceClient<Line> {
         ShredServiceClient::new(self.wire.channel())
     }
 
     /// `SystemService`.
     #[must_use]
-    pub fn system(&self) -> SystemServiceClient<Channel> {
+    pub fn system(&self) -> SystemServiceClient<Line> {
         SystemServiceClient::new(self.wire.channel())
+    }
+
+    /// `AuthService`.
+    #[must_use]
+    pub fn auth(&self) -> AuthServiceClient<Line> {
+        AuthServiceClient::new(self.wire.channel())
     }
 
     /// `AuditService`.
     #[must_use]
-    pub fn audit(&self) -> AuditServiceClient<Channel> {
+    pub fn audit(&self) -> AuditServiceClient<Line> {
         AuditServiceClient::new(self.wire.channel())
     }
 

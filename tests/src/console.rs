@@ -55,6 +55,7 @@ impl Console {
         command
             .current_dir(&self.folder)
             .env_remove("KMS_PROFILE")
+            .env("XDG_RUNTIME_DIR", &self.folder)
             .arg("--profile")
             .arg(&self.profile)
             .args(args)

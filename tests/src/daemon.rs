@@ -7,12 +7,15 @@ use crate::binaries;
 use crate::caller::Caller;
 use crate::console::Console;
 use crate::credentials::Credentials;
+use crate::operator::Person;
 use crate::wire::Wire;
+use kms_server::system::clock::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -35,11 +38,13 @@ pub enum Role {
     Operator,
     /// `D/auditor.toml`.
     Auditor,
+    /// `D/approver.toml`: the second operator.
+    Approver,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Service, Self::Operator, Self::Auditor];
+    pub const ALL: [Self; 4] = [Self::Service, Self::Operator, Self::Auditor, Self::Approver];
 
     /// Name of its profile, without the ending.
     #[must_use]
@@ -48,6 +53,7 @@ impl Role {
             Self::Service => "service",
             Self::Operator => "operator",
             Self::Auditor => "auditor",
+            Self::Approver => "approver",
         }
     }
 }
@@ -151,6 +157,17 @@ impl Installation {
                 profile.insert(key.into(), path.into());
             }
         }
+        if let Some(operator) = profile
+            .get_mut("operator")
+            .and_then(toml::Value::as_table_mut)
+        {
+            for key in ["password_file", "totp_file"] {
+                if let Some(path) = operator.get(key).and_then(toml::Value::as_str) {
+                    let path = self.dir().join(path).to_string_lossy().into_owned();
+                    operator.insert(key.into(), path.into());
+                }
+            }
+        }
         write_toml(&self.profile(role), &profile);
     }
 }
@@ -186,6 +203,8 @@ pub struct Daemon {
     pub start_time: Duration,
     /// What it said on standard output up to `ready`.
     pub said: String,
+    /// Not the daemon's own, but the same time.
+    clock: Arc<SystemClock>,
     pid: u32,
     ended: Receiver<ExitStatus>,
 }
@@ -221,6 +240,7 @@ impl Daemon {
                             address: address.expect("an address after ready"),
                             start_time: began.elapsed(),
                             said,
+                            clock: Arc::new(SystemClock::new()),
                             pid,
                             ended,
                         });
@@ -274,9 +294,10 @@ impl Daemon {
     /// # Panics
     /// When there is none.
     pub async fn wire(&self, installation: &Installation, role: Role) -> Wire {
-        Wire::connect(self.address, &installation.credentials(role))
-            .await
-            .expect("a connection")
+        let wire = Wire::connect(self.address, &installation.credentials(role)).await;
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        wire.expect("a connection")
+            .with_person(Person::of(&installation.profile(role), clock))
     }
 
     /// Typed calls over a connection of their own.

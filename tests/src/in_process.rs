@@ -4,14 +4,16 @@
 
 use crate::caller::Caller;
 use crate::daemon::{Installation, Role};
+use crate::operator::Person;
 use crate::wire::Wire;
 use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_core::time::Timestamp;
 use kms_server::config::Config;
 use kms_server::serve::{Running, Start, serve};
 use kms_server::system::clock::{Clock, ManualClock, SystemClock};
+use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A day.
@@ -24,6 +26,8 @@ pub struct InProcess {
     pub installation: Installation,
     /// Moves when it is told.
     pub clock: Arc<ManualClock>,
+    /// Sessions outlive connections, so persons do too; the daemon's end ends them.
+    people: Mutex<HashMap<&'static str, Person>>,
 }
 
 impl Default for InProcess {
@@ -45,6 +49,7 @@ impl InProcess {
         Self {
             installation,
             clock: Arc::new(ManualClock::new(now)),
+            people: Mutex::default(),
         }
     }
 
@@ -64,6 +69,7 @@ impl InProcess {
     /// # Panics
     /// When it does not start.
     pub async fn serve(&self) -> Running {
+        self.people.lock().expect("no poison").clear();
         let config = Config::load(&self.installation.dir().join("kms.toml"));
         let start = Start {
             config: config.expect("the configuration that dev wrote"),
@@ -85,6 +91,13 @@ impl InProcess {
     pub async fn caller(&self, running: &Running, role: Role) -> Caller {
         let credentials = self.installation.credentials(role);
         let wire = Wire::connect(running.address(), &credentials).await;
-        Caller::new(wire.expect("a connection"))
+        let profile = self.installation.profile(role);
+        let mut people = self.people.lock().expect("no poison");
+        let known = people.get(role.name()).cloned();
+        let person = known.or_else(|| Person::of(&profile, self.clock.clone()));
+        if let Some(person) = &person {
+            people.insert(role.name(), person.clone());
+        }
+        Caller::new(wire.expect("a connection").with_person(person))
     }
 }

@@ -17,5 +17,6 @@ pub mod credentials;
 pub mod daemon;
 pub mod gauge;
 pub mod in_process;
+pub mod operator;
 pub mod rpc;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! gRPC over mTLS, typed or as raw bytes, so that malformed messages can be sent too.
 
 use crate::credentials::Credentials;
+use crate::operator::Person;
 use bytes::{Buf, BufMut, Bytes};
 use hyper_util::rt::TokioIo;
 use prost::Message;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
@@ -39,7 +41,47 @@ pub async fn shown_by(
 
 /// One connection.
 #[derive(Debug, Clone)]
-pub struct Wire(Channel);
+pub struct Wire {
+    line: Line,
+}
+
+/// A connection with, perhaps, a person on it: calls then carry session and codes.
+#[derive(Debug, Clone)]
+pub struct Line {
+    channel: Channel,
+    person: Option<Person>,
+}
+
+impl Service<http::Request<Body>> for Line {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let mut ready = self.channel.clone();
+        // the clone that was asked whether it is ready goes along, its copy stays
+        std::mem::swap(&mut ready, &mut self.channel);
+        let (person, other) = (self.person.clone(), self.channel.clone());
+        Box::pin(async move {
+            if let Some(person) = person {
+                let path = request.uri().path().to_owned();
+                person.sign(&other, &path, request.headers_mut()).await;
+                let answer = ready.call(request).await?;
+                let status = answer.headers().get("grpc-status");
+                // sealed meanwhile, or a session that is over: the next call opens one
+                if status.is_some_and(|status| status == "14" || status == "16") {
+                    person.forget_session().await;
+                }
+                return Ok(answer);
+            }
+            ready.call(request).await
+        })
+    }
+}
 
 impl Wire {
     /// Connects now.
@@ -60,13 +102,36 @@ impl Wire {
             .initial_stream_window_size(4 << 20)
             .connect_with_connector(connector)
             .await
-            .map(Self)
+            .map(|channel| {
+                let person = None;
+                let line = Line { channel, person };
+                Self { line }
+            })
+    }
+
+    /// The same connection with a person on it.
+    #[must_use]
+    pub fn with_person(mut self, person: Option<Person>) -> Self {
+        self.line.person = person;
+        self
+    }
+
+    /// The connection alone, without anybody on it.
+    #[must_use]
+    pub fn bare(&self) -> Channel {
+        self.line.channel.clone()
+    }
+
+    /// Who is on it.
+    #[must_use]
+    pub const fn person(&self) -> Option<&Person> {
+        self.line.person.as_ref()
     }
 
     /// For the generated stubs.
     #[must_use]
-    pub fn channel(&self) -> Channel {
-        self.0.clone()
+    pub fn channel(&self) -> Line {
+        self.line.clone()
     }
 
     /// Sends exactly `body` as the one message of a unary call.
@@ -74,7 +139,7 @@ impl Wire {
     /// # Errors
     /// Whatever the server answers.
     pub async fn raw(&self, path: &'static str, body: Bytes) -> Result<Response<Bytes>, Status> {
-        let mut grpc = tonic::client::Grpc::new(self.0.clone()).max_decoding_message_size(8 << 20);
+        let mut grpc = tonic::client::Grpc::new(self.channel()).max_decoding_message_size(8 << 20);
         ready(&mut grpc).await?;
         let path = http::uri::PathAndQuery::from_static(path);
         grpc.unary(Request::new(body), path, Raw).await
@@ -89,7 +154,7 @@ impl Wire {
         path: &'static str,
         bodies: Vec<Bytes>,
     ) -> Result<Response<Streaming<Bytes>>, Status> {
-        let mut grpc = tonic::client::Grpc::new(self.0.clone());
+        let mut grpc = tonic::client::Grpc::new(self.channel());
         ready(&mut grpc).await?;
         let path = http::uri::PathAndQuery::from_static(path);
         let request = Request::new(tokio_stream::iter(bodies));
@@ -127,7 +192,7 @@ impl Wire {
     }
 }
 
-async fn ready(grpc: &mut tonic::client::Grpc<Channel>) -> Result<(), Status> {
+async fn ready(grpc: &mut tonic::client::Grpc<Line>) -> Result<(), Status> {
     grpc.ready()
         .await
         .map_err(|error| Status::unavailable(error.to_string()))

@@ -5,8 +5,8 @@ pub(crate) mod owner;
 pub(crate) mod value;
 
 use crate::command::{
-    audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, man, rewrap,
-    seal, shred, status, unseal,
+    audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login, man, mfa,
+    operator, rewrap, seal, shred, status, unseal,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,7 +22,7 @@ Examples:
   kms shred destroy --subject jane@example.com --class customer --reason 'request 17'
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found or not allowed,
-4 the state does not allow it, 5 identity not accepted, 69 service not available.";
+4 the state does not allow it, 5 log in, or give a code, 69 service not available.";
 
 /// Encrypts files with data keys of the key management service, and administers it.
 #[derive(Debug, Parser)]
@@ -60,6 +60,9 @@ pub(crate) struct Global {
     /// Never ask, fail instead.
     #[arg(long, global = true)]
     pub no_input: bool,
+    /// Code of your authenticator, for what asks for one; given ahead it is used once.
+    #[arg(long, global = true, value_name = "CODE")]
+    pub totp: Option<String>,
     /// Say nothing on stderr but errors and warnings.
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -91,6 +94,14 @@ pub(crate) enum Command {
     Shred(shred::Shred),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Login(login::Login),
+    Logout(login::Logout),
+    #[command(name = "whoami")]
+    WhoAmI(login::WhoAmI),
+    #[command(subcommand)]
+    Mfa(mfa::Mfa),
+    #[command(subcommand)]
+    Operator(operator::Operator),
     Status(status::Status),
     Seal(seal::Seal),
     Unseal(unseal::Unseal),
@@ -178,6 +189,15 @@ mod tests {
             "kms audit list --dataset customers --from 2026-11-01 --newest-first --limit 5",
             "kms audit verify --offline kms-dev/data/audit --key kms-dev/audit.pub --checkpoint a --checkpoint b",
             "kms unseal --passphrase-file /run/secret",
+            "kms login --user alice --password-file p --totp 123456",
+            "kms logout",
+            "kms whoami --output json",
+            "kms mfa enroll --user bob --token abcd-efgh --password-file p",
+            "kms mfa status",
+            "kms operator add bob --role approver --role auditor",
+            "kms operator list",
+            "kms operator reset-mfa bob --totp 123456",
+            "kms operator set-roles bob --role key-admin",
             "kms clock confirm --now 2026-11-24T06:00:00Z",
             "kms completions bash",
             "kms man",
@@ -216,6 +236,9 @@ mod tests {
             "kms audit list --limit 0",
             "kms audit list --from yesterday",
             "kms unseal hunter2",
+            "kms operator add bob",
+            "kms login alice",
+            "kms mfa enroll",
             "kms --output yaml status",
         ] {
             let error = parse(line).map(|_| ()).expect_err(line);

@@ -10,7 +10,10 @@ pub(crate) mod decrypt;
 pub(crate) mod encrypt;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod login;
 pub(crate) mod man;
+pub(crate) mod mfa;
+pub(crate) mod operator;
 pub(crate) mod reencrypt;
 pub(crate) mod rewrap;
 pub(crate) mod seal;
@@ -62,6 +65,11 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Key(command) => command.run(session).await,
         Command::Shred(command) => command.run(session).await,
         Command::Audit(command) => command.run(session).await,
+        Command::Login(command) => command.run(session).await,
+        Command::Logout(command) => command.run(session).await,
+        Command::WhoAmI(command) => command.run(session).await,
+        Command::Mfa(command) => command.run(session).await,
+        Command::Operator(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,

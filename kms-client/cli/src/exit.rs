@@ -179,6 +179,12 @@ fn next_step(error: &Error) -> Option<&'static str> {
             "check the name and whether this profile may do it; an operator finds the request in `kms audit list`"
         }
         Some("SEALED") => "an operator unseals it with `kms unseal`",
+        Some("SESSION_REQUIRED") => "log in with `kms login`",
+        Some("RECENT_CODE_REQUIRED" | "NEW_CODE_REQUIRED") => "add --totp CODE",
+        Some("CODE_REFUSED") => "wait for the authenticator's next code: each is taken once",
+        Some("LOGIN_FAILED") => "each code is taken once: try again with the next one",
+        Some("LOCKED_OUT") => "`kms operator unlock` by another operator ends it at once",
+        Some("LAST_ADMINISTRATOR") => "give another operator the role security-admin first",
         Some("UNSEAL_FAILED") => "try another passphrase",
         Some("VERSION_DISABLED") => {
             "see `kms key versions`; an operator brings it back with `kms key enable` or `kms key restore`"

@@ -8,6 +8,7 @@ mod command;
 mod destination;
 mod exit;
 mod output;
+mod person;
 mod progress;
 mod session;
 mod source;
@@ -52,6 +53,7 @@ fn run(cli: args::Cli) -> Result<(), Failure> {
             _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         }
     });
+    session.keep_operator_session();
     // a thread that still reads from a pipe is not waited for
     runtime.shutdown_background();
     result

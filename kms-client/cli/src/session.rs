@@ -4,11 +4,15 @@
 use crate::args::{Confirmation, Global};
 use crate::exit::{Failure, printable};
 use crate::output::{self, Report};
+use crate::person::{Person, SessionFile};
+use kms_client::operator::{AnswersFromFiles, Operator};
 use kms_client::{Client, Profile};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 /// Time for one call with all its tries.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -17,6 +21,17 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Session {
     global: Global,
     client: OnceCell<Client>,
+    login: Mutex<Login>,
+    file: OnceLock<SessionFile>,
+}
+
+/// What `kms login` was told beside the profile.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Login {
+    /// Instead of the profile's.
+    pub user: Option<String>,
+    /// Where the password stands.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Session {
@@ -25,6 +40,8 @@ impl Session {
         Self {
             global,
             client: OnceCell::new(),
+            login: Mutex::default(),
+            file: OnceLock::new(),
         }
     }
 
@@ -37,10 +54,48 @@ impl Session {
             let mut profile = Profile::load(self.profile()?)?;
             // one command, one connection: each is logged
             profile.connections = 1;
-            let client = Client::connect(&profile).await?;
+            let operator = self.operator(&profile);
+            let client = Client::connect(&profile).await?.with_operator(operator);
             Ok::<_, Failure>(client.with_deadline(DEADLINE))
         };
         self.client.get_or_try_init(connect).await
+    }
+
+    /// Says who logs in; before the first call.
+    pub(crate) fn log_in_as(&self, login: Login) {
+        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = login;
+    }
+
+    /// Whom the profile, or `kms login`, names; with the session that an earlier command left.
+    fn operator(&self, profile: &Profile) -> Option<Operator> {
+        let login = self.login.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = profile.operator.as_ref();
+        let given = login.user.clone();
+        let user = given.or_else(|| named.map(|operator| operator.user.clone()))?;
+        let files = named
+            .filter(|operator| operator.user == user && profile.dev_mode && !self.global.no_input);
+        let answers = Person {
+            files: files.and_then(AnswersFromFiles::of),
+            password_file: login.password_file.clone(),
+            code: Mutex::new(self.global.totp.clone().map(Zeroizing::new)),
+            can_ask: self.can_ask(),
+        };
+        let operator = Operator::new(user, Box::new(answers));
+        let file = SessionFile::of(profile, operator.user());
+        operator.set_token(file.read());
+        let _ = self.file.set(file);
+        Some(operator)
+    }
+
+    /// Leaves the operator's session to the next command, or takes a closed one away.
+    pub(crate) fn keep_operator_session(&self) {
+        let operator = self.client.get().and_then(Client::operator);
+        let (Some(operator), Some(file)) = (operator, self.file.get()) else {
+            return;
+        };
+        if let Err(failure) = file.keep(operator.token().as_ref()) {
+            self.error(&failure);
+        }
     }
 
     fn profile(&self) -> Result<PathBuf, Failure> {
@@ -76,6 +131,12 @@ impl Session {
     /// Says that one of several things failed, on stderr.
     pub(crate) fn error(&self, failure: &Failure) {
         self.line("", &failure.to_string());
+    }
+
+    /// Shows a person something of several lines, on stderr.
+    pub(crate) fn tell(&self, text: &str) {
+        // there is nobody to tell when stderr is gone
+        let _ = writeln!(anstream::stderr(), "{text}");
     }
 
     fn line(&self, prefix: &str, text: &str) {
@@ -130,7 +191,11 @@ impl Session {
     }
 }
 
-fn ask(question: &str) -> Result<String, Failure> {
+/// Asks for one line.
+///
+/// # Errors
+/// Those of the terminal.
+pub(crate) fn ask(question: &str) -> Result<String, Failure> {
     let mut stderr = anstream::stderr();
     write!(stderr, "{}", printable(question))?;
     stderr.flush()?;

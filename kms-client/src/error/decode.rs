@@ -76,7 +76,16 @@ fn kind_of(reason: Option<&str>, code: Code, message: &str) -> ErrorKind {
         Some("INVALID_ARGUMENT" | "REQUEST_ID_REUSED" | "SHRED_SECRET_REQUIRED") => {
             ErrorKind::InvalidArgument
         }
-        Some("UNAUTHENTICATED" | "UNSEAL_FAILED") => ErrorKind::Unauthenticated,
+        Some(
+            "UNAUTHENTICATED"
+            | "UNSEAL_FAILED"
+            | "SESSION_REQUIRED"
+            | "RECENT_CODE_REQUIRED"
+            | "NEW_CODE_REQUIRED"
+            | "CODE_REFUSED"
+            | "LOGIN_FAILED"
+            | "LOCKED_OUT",
+        ) => ErrorKind::Unauthenticated,
         Some("DENIED") => ErrorKind::Denied,
         Some("ALREADY_EXISTS") => ErrorKind::AlreadyExists,
         Some("VERSION_DISABLED") => ErrorKind::Disabled,
@@ -90,7 +99,8 @@ fn kind_of(reason: Option<&str>, code: Code, message: &str) -> ErrorKind {
             | "SHRED_SECRET_MISSING"
             | "COMPROMISED_VERSION"
             | "CONFLICT"
-            | "TIMERS_PAUSED",
+            | "TIMERS_PAUSED"
+            | "LAST_ADMINISTRATOR",
         ) => ErrorKind::Precondition,
         Some(
             "SEALED" | "AUDIT_UNAVAILABLE" | "STORE_UNAVAILABLE" | "SHUTTING_DOWN" | "QUARANTINED",

@@ -10,6 +10,7 @@ pub mod seal_key;
 pub mod self_test;
 pub mod signature;
 pub mod system_entropy;
+pub mod totp;
 
 use crate::entropy::{Entropy, EntropyUnavailable, make_bytes};
 use crate::secret::DerivedKey;

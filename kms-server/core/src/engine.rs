@@ -10,6 +10,7 @@ pub mod generate;
 pub mod idempotency;
 pub mod index;
 pub mod limits;
+pub mod operator;
 pub mod rewrap;
 pub mod rotate;
 pub mod scope;

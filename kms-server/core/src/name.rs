@@ -2,9 +2,11 @@
 
 pub mod context;
 mod principal;
+pub mod operator;
 pub mod shred;
 
 pub use context::KeyContext;
+pub use operator::OperatorName;
 pub use shred::{AccountName, RetentionClass, SecretId, SecretKind, ShredScope, SubjectName};
 
 use std::fmt;

@@ -2,12 +2,15 @@
 //! road of a call (`call.rs`) calls it.
 
 pub mod action;
+pub mod freshness;
 pub mod role;
 
 pub use action::{Action, ActionKind, act};
+pub use freshness::Freshness;
 pub use role::{ByRole, Role, RoleTable, Roles};
 
 use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, ShredScope};
+use crate::reason::Reason;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -26,6 +29,8 @@ pub enum Authentication {
     Token = 4,
     /// Both, for the same principal or bound to one another.
     CertificateAndToken = 5,
+    /// A session of an operator: password, code and an operator's certificate.
+    OperatorSession = 3,
 }
 
 /// Who calls, once identified.
@@ -134,15 +139,39 @@ impl<A: ActionKind> Authorised<A> {
     }
 }
 
-/// The decision was no, or there is no such thing; the two look the same.
+/// Why there is no proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not allowed, or no such thing")]
-pub struct NotAllowed;
+pub enum NotAllowed {
+    /// The decision was no, or there is no such thing; the two look the same.
+    #[error("not allowed, or no such thing")]
+    Denied,
+    /// An operator's certificate alone: who is behind it must log in before anything is decided.
+    #[error("a session is needed")]
+    NoSession,
+    /// The decision was yes, but the person's second factor is not as fresh as this asks.
+    #[error("a fresher code is needed")]
+    Stale(Freshness),
+}
+
+impl NotAllowed {
+    /// What the caller is told.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Denied => Reason::Denied,
+            Self::NoSession | Self::Stale(Freshness::None | Freshness::Session) => {
+                Reason::SessionRequired
+            }
+            Self::Stale(Freshness::Recent) => Reason::RecentCodeRequired,
+            Self::Stale(Freshness::Each) => Reason::NewCodeRequired,
+        }
+    }
+}
 
 /// Asks `decide` and makes the proof.
 ///
 /// # Errors
-/// [`NotAllowed`] when it says no or the resource is unknown.
+/// [`NotAllowed`] when it says no, the resource is unknown, or a person's second factor is not fresh enough.
 pub fn authorise<A: ActionKind>(
     decide: &(impl Decide + ?Sized),
     principal: &Principal,
@@ -152,7 +181,15 @@ pub fn authorise<A: ActionKind>(
     // asked in every case: a decision must not cost less for what does not exist
     let allowed = decide.allows(principal, A::ACTION, resource, circumstances);
     if !allowed || resource.unknown {
-        return Err(NotAllowed);
+        return Err(if principal.roles.contains(Role::OperatorCertificate) {
+            NotAllowed::NoSession
+        } else {
+            NotAllowed::Denied
+        });
+    }
+    let asked = Freshness::of(A::ACTION);
+    if !asked.is_met(principal, circumstances) {
+        return Err(NotAllowed::Stale(asked));
     }
     Ok(Authorised {
         dataset: resource.dataset.map(|(id, _)| id),

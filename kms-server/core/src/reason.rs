@@ -91,6 +91,13 @@ reasons! {
     27 Unimplemented "UNIMPLEMENTED" Caller "no such method",
     28 Quarantined "QUARANTINED" Damaged "a stored record of this dataset is damaged: the operator must restore it",
     29 ChecksumMismatch "CHECKSUM_MISMATCH" Caller "a key-bearing field was damaged on the way: send it again",
+    30 SessionRequired "SESSION_REQUIRED" Denied "log in first: this certificate acts only with an operator's session",
+    31 RecentCodeRequired "RECENT_CODE_REQUIRED" Denied "give a code of the authenticator: the last one is older than 5 minutes",
+    32 NewCodeRequired "NEW_CODE_REQUIRED" Denied "give a new code of the authenticator with this very request",
+    33 CodeRefused "CODE_REFUSED" Denied "the code is wrong or was used before",
+    34 LoginFailed "LOGIN_FAILED" Denied "user, password, code or token are not right",
+    35 LockedOut "LOCKED_OUT" Denied "too many failed attempts: wait, or have another operator unlock the account",
+    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {

@@ -87,7 +87,48 @@ secret!(
     SealPrivateKey,
     /// The pre-shared key that lies with the seals' private halves.
     SealPsk,
+    /// What Argon2id made of an operator's password.
+    PasswordHash,
+    /// What proves an operator's session: held by the client, known to the service by its hash only.
+    SessionToken,
 );
+
+/// Bytes of a TOTP secret: what HMAC-SHA-1 yields (RFC 4226, section 4).
+pub const TOTP_SECRET_LEN: usize = 20;
+
+/// What an operator's authenticator and the service share: boxed and wiped on drop, as the others.
+pub struct TotpSecret(Box<Zeroizing<[u8; TOTP_SECRET_LEN]>>);
+
+impl TotpSecret {
+    /// Draws a new one.
+    ///
+    /// # Errors
+    /// [`EntropyUnavailable`] when the source fails.
+    pub fn make_random(entropy: &dyn Entropy) -> Result<Self, EntropyUnavailable> {
+        let mut secret = Self(Box::new(Zeroizing::new([0; TOTP_SECRET_LEN])));
+        entropy.fill(&mut **secret.0)?;
+        Ok(secret)
+    }
+
+    /// Builds it from bytes that stay with the caller; `None` when they are not 20.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.try_into().ok()?;
+        Some(Self(Box::new(Zeroizing::new(bytes))))
+    }
+
+    /// The bytes themselves.
+    #[must_use]
+    pub fn expose_bytes(&self) -> &[u8; TOTP_SECRET_LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TotpSecret(<redacted>)")
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -97,6 +138,9 @@ mod tests {
     fn debug_shows_the_name_and_no_byte() {
         let key = MasterKey::take_bytes(&mut [0xAB; SECRET_LEN]);
         assert_eq!(format!("{key:?}"), "MasterKey(<redacted>)");
+        let totp = TotpSecret::from_slice(&[0xAB; TOTP_SECRET_LEN]).unwrap();
+        assert_eq!(format!("{totp:?}"), "TotpSecret(<redacted>)");
+        assert!(TotpSecret::from_slice(&[1; 32]).is_none());
     }
 
     #[test]

@@ -13,7 +13,13 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::Undecryptable
         | Reason::ShredSecretRequired
         | Reason::ChecksumMismatch => Code::InvalidArgument,
-        Reason::Unauthenticated => Code::Unauthenticated,
+        Reason::Unauthenticated
+        | Reason::SessionRequired
+        | Reason::RecentCodeRequired
+        | Reason::NewCodeRequired
+        | Reason::CodeRefused
+        | Reason::LoginFailed
+        | Reason::LockedOut => Code::Unauthenticated,
         Reason::Denied | Reason::UnsealFailed => Code::PermissionDenied,
         Reason::AlreadyExists | Reason::RequestIdReused => Code::AlreadyExists,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
@@ -24,7 +30,8 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::SubjectErased
         | Reason::ShredSecretMissing
         | Reason::CompromisedVersion
-        | Reason::TimersPaused => Code::FailedPrecondition,
+        | Reason::TimersPaused
+        | Reason::LastAdministrator => Code::FailedPrecondition,
         Reason::Sealed
         | Reason::AuditUnavailable
         | Reason::StoreUnavailable

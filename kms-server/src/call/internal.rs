@@ -149,7 +149,7 @@ impl Service {
             &resource,
             &ticket.circumstances(),
         );
-        let authorised = allowed.map_err(|_| about(Reason::Denied.into()))?;
+        let authorised = allowed.map_err(|refused| about(refused.reason().into()))?;
         let gathered = live.gather(&held, scopes, &[]).await;
         let gathered = gathered.map_err(|reason| about(reason.into()))?;
         let view = View {
@@ -252,6 +252,12 @@ impl Service {
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
+    }
+
+    /// Passwords hashed so far.
+    #[must_use]
+    pub fn passwords_hashed(&self) -> u64 {
+        self.gatekeeper.hashed()
     }
 
     /// The log.

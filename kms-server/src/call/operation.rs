@@ -6,7 +6,8 @@ use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
 use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope};
 use kms_core::policy::{
-    Action, ActionKind, Authorised, Circumstances, Decide, Principal, Resource, authorise,
+    Action, ActionKind, Authorised, Circumstances, Decide, NotAllowed, Principal, Resource,
+    authorise,
 };
 use kms_core::reason::Reason;
 use std::future::Future;
@@ -171,7 +172,8 @@ impl<'a> Target<'a> {
         let allowed = authorise(at.decide, at.principal, &resource, &at.circumstances);
         match (self.0, allowed) {
             (Some(dataset), Ok(authorised)) => Ok((dataset, authorised)),
-            _ => Err(Reason::Denied),
+            (_, Err(refused)) => Err(refused.reason()),
+            (None, Ok(_)) => Err(Reason::Denied),
         }
     }
 }
@@ -187,6 +189,6 @@ impl At<'_> {
             ..Resource::default()
         };
         authorise(self.decide, self.principal, &resource, &self.circumstances)
-            .map_err(|_| Reason::Denied)
+            .map_err(NotAllowed::reason)
     }
 }

@@ -24,6 +24,15 @@ pub struct Method {
     pub streaming: bool,
 }
 
+/// What a caller says of itself beside its certificate.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    /// SHA-256 of the token of an operator's session.
+    pub session: Option<[u8; 32]>,
+    /// A code of the operator's authenticator, as typed.
+    pub code: Option<zeroize::Zeroizing<String>>,
+}
+
 /// One call (one message of a stream) that arrived whole and within the limits.
 #[derive(Debug)]
 pub struct Incoming {
@@ -40,6 +49,8 @@ pub struct Incoming {
     pub deadline: Duration,
     /// From `traceparent` (W3C Trace Context), when it is well formed.
     pub trace_id: Option<[u8; 16]>,
+    /// Of the head, if it has any. A code stands in the first message of a stream only: it is good once.
+    pub credentials: Option<Box<Credentials>>,
     /// The encoded request message, not decoded yet.
     pub body: Bytes,
 }

@@ -166,7 +166,10 @@ impl Scribe {
             principal: self.principal_id(author, keys.live),
             name: author.principal.map(|principal| &principal.name),
             authentication: author.principal.map(|principal| principal.authentication),
-            mfa_age: None,
+            mfa_age: author.principal.and_then(|principal| {
+                let factor = principal.second_factor?;
+                Some(author.at.time.since(factor.at))
+            }),
             connection: author.connection.map_or(0, Connection::number),
         };
         let call = CallFacts {

@@ -14,7 +14,7 @@ use crate::system::disk;
 use kms_core::audit::{Detail, Facts as EntryFacts, Outcome};
 use kms_core::engine::{Change, Decision, Refusal};
 use kms_core::key::record::{Expect, Record, RecordKey, TimeMark, Write};
-use kms_core::policy::{Action, ActionKind, Resource, act, authorise};
+use kms_core::policy::{Action, ActionKind, Authorised, NotAllowed, Resource, act, authorise};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use kms_proto::v1;
@@ -38,15 +38,24 @@ pub struct Facts {
     pub data: PathBuf,
     /// `local` or `remote(n)`.
     pub key_durability: String,
+    /// Steps before the present one whose codes an authenticator may show.
+    pub totp_steps_back: u32,
     /// Why it only reports: a self test that failed.
     pub failed: Option<String>,
 }
 
 impl Service {
-    fn allowed<A: ActionKind>(&self, ticket: &Ticket<'_>) -> Result<(), Reason> {
+    pub(super) fn proof<A: ActionKind>(
+        &self,
+        ticket: &Ticket<'_>,
+    ) -> Result<Authorised<A>, Reason> {
         let here = ticket.circumstances();
-        let proof = authorise::<A>(&*self.decide, ticket.principal, &Resource::default(), &here);
-        proof.map(drop).map_err(|_| Reason::Denied)
+        let proof = authorise(&*self.decide, ticket.principal, &Resource::default(), &here);
+        proof.map_err(NotAllowed::reason)
+    }
+
+    fn allowed<A: ActionKind>(&self, ticket: &Ticket<'_>) -> Result<(), Reason> {
+        self.proof::<A>(ticket).map(drop)
     }
 
     /// Logs a call of this service and gives its answer or refusal out.

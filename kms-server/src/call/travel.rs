@@ -2,9 +2,9 @@
 
 use super::lane::Lane;
 use super::operation::{Operation, Refused};
-use super::road::{Early, Incoming, Road, Shed};
+use super::road::{Credentials, Early, Incoming, Road, Shed};
 use super::ticket::Ticket;
-use super::{Service, control, data_plane, render, shred};
+use super::{Service, control, data_plane, operators, render, shred};
 use bytes::Bytes;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::Refusal;
@@ -59,10 +59,54 @@ impl Service {
                 return Err(reason.into());
             }
         };
+        let certificate = principal;
+        let mut session = None;
+        if let Some(credentials) = call.credentials.as_deref() {
+            session = Box::pin(self.in_session(lane, &call, &certificate, credentials)).await?;
+        }
+        let principal = session.as_ref().unwrap_or(&certificate);
         let about = (&call.id, &*call.connection, call.trace_id);
-        let mut ticket = self.ticket(lane, &principal, about);
+        let mut ticket = self.ticket(lane, principal, about);
         ticket.method = call.method.name;
-        self.dispatch(lane, &mut ticket, &call).await
+        self.dispatch(lane, &mut ticket, &call, &certificate).await
+    }
+
+    /// The operator who speaks, with the code that came along taken; `None`: the certificate speaks for itself.
+    async fn in_session(
+        &self,
+        lane: &Lane,
+        call: &Incoming,
+        certificate: &Principal,
+        credentials: &Credentials,
+    ) -> Result<Option<Principal>, Refusal> {
+        let method = call.method.name;
+        let spoken = self.speaker(certificate, &call.connection, method, Some(credentials));
+        let Some((mut principal, session)) = spoken else {
+            return Ok(None);
+        };
+        // the taking of a code is an act of its own, with an entry of its own
+        let id = self.scribe.next_id();
+        let mut ticket = self.ticket(lane, &principal, (&id, &*call.connection, call.trace_id));
+        ticket.method = call.method.name;
+        let taken = self.take_code(lane, &mut ticket, certificate, (&session, credentials));
+        let taken = taken.await;
+        // without a code nothing happened that could be logged
+        ticket.is_logged = true;
+        drop(ticket);
+        match taken {
+            Ok(None) => {}
+            Ok(factor) => principal.second_factor = factor,
+            Err(refusal) => {
+                let about = (&call.id, &*call.connection, call.trace_id);
+                let mut ticket = self.ticket(lane, &principal, about);
+                let live = self.gate.live();
+                let refused = refusal.into();
+                return Err(self
+                    .refuse(lane, &mut ticket, live.as_deref(), refused)
+                    .await);
+            }
+        }
+        Ok(Some(principal))
     }
 
     async fn one<O: Operation>(
@@ -110,6 +154,7 @@ impl Service {
         lane: &Lane,
         ticket: &mut Ticket<'_>,
         call: &Incoming,
+        certificate: &Principal,
     ) -> Result<Bytes, Refusal> {
         use control::{dataset, listing, rotation, version};
         use data_plane::{direct, generate, unwrap};
@@ -152,6 +197,42 @@ impl Service {
             "ListEntries" => Ok(encoded(
                 &Box::pin(self.list_entries(lane, ticket, call)).await?,
             )),
+            _ => self.dispatch_auth(lane, ticket, call, certificate).await,
+        }
+    }
+
+    /// `AuthService`; what is no method of it either does not exist.
+    async fn dispatch_auth(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+        certificate: &Principal,
+    ) -> Result<Bytes, Refusal> {
+        use operators::administration::{
+            Add, Disable, Enable, List, Remove, ResetMfa, SetRoles, Unlock,
+        };
+        match call.method.name {
+            "Login" => Ok(encoded(&Box::pin(self.login(lane, ticket, call)).await?)),
+            "Logout" => Ok(encoded(&Box::pin(self.logout(lane, ticket, call)).await?)),
+            "WhoAmI" => Ok(encoded(&Box::pin(self.who_am_i(lane, ticket, call)).await?)),
+            "ChangePassword" => Ok(encoded(
+                &Box::pin(self.change_password(lane, ticket, call, certificate)).await?,
+            )),
+            "BeginEnrolment" => Ok(encoded(
+                &Box::pin(self.begin_enrolment(lane, ticket, call)).await?,
+            )),
+            "ConfirmEnrolment" => Ok(encoded(
+                &Box::pin(self.confirm_enrolment(lane, ticket, call)).await?,
+            )),
+            "AddOperator" => Box::pin(self.one::<Add>(lane, ticket, call)).await,
+            "ListOperators" => Box::pin(self.one::<List>(lane, ticket, call)).await,
+            "DisableOperator" => Box::pin(self.one::<Disable>(lane, ticket, call)).await,
+            "EnableOperator" => Box::pin(self.one::<Enable>(lane, ticket, call)).await,
+            "RemoveOperator" => Box::pin(self.one::<Remove>(lane, ticket, call)).await,
+            "UnlockOperator" => Box::pin(self.one::<Unlock>(lane, ticket, call)).await,
+            "ResetOperatorMfa" => Box::pin(self.one::<ResetMfa>(lane, ticket, call)).await,
+            "SetOperatorRoles" => Box::pin(self.one::<SetRoles>(lane, ticket, call)).await,
             _ => {
                 let live = self.gate.live();
                 let refused = Reason::Unimplemented.into();

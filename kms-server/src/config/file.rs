@@ -5,7 +5,7 @@ mod issuers;
 use super::bounds::{Places, Problem, duration, number, required, word};
 use super::{
     Audit, Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits,
-    Log, Seal, Server, SynchronisedProbe, Tls,
+    Log, Operators, Seal, Server, SynchronisedProbe, Tls,
 };
 use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
@@ -32,7 +32,8 @@ tables! {
     File {
         key_durability: String, dev_mode: bool, server: ServerTable, tls: TlsTable, data: DataTable,
         audit: AuditTable, seal: SealTable, clock: ClockTable, cache: CacheTable,
-        principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>, log: LogTable,
+        principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>,
+        operators: OperatorsTable, log: LogTable,
     }
     ServerTable {
         listen: String, client_certificate: String, reflection: bool, web_origins: Vec<String>,
@@ -50,6 +51,7 @@ tables! {
     SealTable { passphrase_file: String, instance_fingerprint: String }
     ClockTable { synchronised_file: String, synchronised_command: Vec<String> }
     CacheTable { shred_secret_bytes: u64 }
+    OperatorsTable { totp_steps_back: u64 }
     LogTable { level: String, format: String }
 }
 
@@ -94,6 +96,7 @@ pub(super) fn parse(
                 MIB..=64 * GIB,
             )?,
         },
+        operators: operators(&file.operators.unwrap_or_default(), file.dev_mode)?,
         principals: principals(file.principals.unwrap_or_default())?,
         issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
         key_durability,
@@ -297,11 +300,24 @@ fn clock(table: ClockTable, places: Places<'_>) -> Result<Clock, Problem> {
     Ok(Clock { synchronised })
 }
 
+fn operators(table: &OperatorsTable, dev_mode: Option<bool>) -> Result<Operators, Problem> {
+    /// A week.
+    const MOST: u64 = 7 * 24 * 60 * 2;
+    let key = "operators.totp_steps_back";
+    let steps = number(key, table.totp_steps_back, 1, 1..=MOST)?;
+    if steps > 1 && dev_mode != Some(true) {
+        let problem = "must be 1 but where dev_mode is true";
+        return Err(Problem::new(key, problem));
+    }
+    Ok(Operators {
+        totp_steps_back: steps,
+    })
+}
+
 fn principals(table: BTreeMap<String, Vec<String>>) -> Result<RoleTable, Problem> {
     let known = [
         ("service", Role::Service),
-        ("operator", Role::Operator),
-        ("auditor", Role::Auditor),
+        ("operator", Role::OperatorCertificate),
     ];
     let mut roles = BTreeMap::new();
     for (name, words) in table {
@@ -310,12 +326,17 @@ fn principals(table: BTreeMap<String, Vec<String>>) -> Result<RoleTable, Problem
             PrincipalName::parse(&name).map_err(|error| Problem::new(&key, error.to_string()))?;
         let has = words
             .iter()
-            .map(|text| word(&key, Some(text), &known, Role::Auditor))
+            .map(|text| word(&key, Some(text), &known, Role::Service))
             .collect::<Result<Vec<_>, _>>()?;
         if has.is_empty() {
             return Err(Problem::new(&key, "is empty, must name a role"));
         }
-        roles.insert(principal, Roles::of(&has));
+        let has = Roles::of(&has);
+        if has == Roles::of(&[Role::Service, Role::OperatorCertificate]) {
+            let problem = "must be one of the two: a service's certificate lets no person in";
+            return Err(Problem::new(&key, problem));
+        }
+        roles.insert(principal, has);
     }
     Ok(RoleTable { roles })
 }

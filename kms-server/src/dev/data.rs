@@ -1,5 +1,6 @@
 //! The data directory of a development installation: keyring and store, made aside and renamed whole.
 
+use super::people;
 use crate::config::Data;
 use crate::live::creation::{create_store, make_system_keys};
 use crate::seal::passphrase::Passphrase;
@@ -9,6 +10,7 @@ use crate::store::sled::SledStore;
 use crate::system::clock::Clock;
 use crate::system::directory;
 use crate::system::failure::{Failure, FailureKind};
+use kms_core::cipher::HashKey;
 use kms_core::cipher::seal_key::public_of;
 use kms_core::cipher::signature::InstanceKey;
 use kms_core::entropy::Entropy;
@@ -38,6 +40,8 @@ pub(super) fn make(
         directory: aside.clone(),
     };
     let system = make_system_keys(entropy).map_err(|error| other(&error))?;
+    let index = HashKey::new(system.index.expose_bytes());
+    let operators = people::make(place, &index, clock.now(), entropy)?;
     let instance = InstanceKey::new(&system.instance).map_err(|error| other(&error))?;
     let publics = Publics {
         instance: instance.public(),
@@ -54,6 +58,7 @@ pub(super) fn make(
         &unsealed.master_keys,
         keyring.public_halves(),
         system,
+        operators,
         clock.now(),
         entropy,
     )

@@ -19,9 +19,10 @@ use std::path::Path;
 const YEARS: i32 = 25;
 
 /// Client certificates: file name and principal.
-const CLIENTS: [(&str, &str); 3] = [
+const CLIENTS: [(&str, &str); 4] = [
     ("service", "spiffe://crm.example/service/web"),
     ("operator", "spiffe://crm.example/operator/alice"),
+    ("approver", "spiffe://crm.example/operator/bob"),
     ("auditor", "spiffe://crm.example/auditor/ada"),
 ];
 

@@ -91,7 +91,8 @@ fn the_written_configuration_says_who_may_do_what_and_unseals() {
         .values()
         .flat_map(|roles| roles.iter())
         .collect();
-    assert_eq!(roles, [Role::Auditor, Role::Operator, Role::Service]);
+    let desk = Role::OperatorCertificate;
+    assert_eq!(roles, [desk, desk, desk, Role::Service]);
     assert!(config.dev_mode);
     assert_eq!(config.clock.synchronised, None::<SynchronisedProbe>);
     let keyring = Keyring::open(&config.data.keyring()).unwrap();

@@ -16,8 +16,23 @@ pub(super) fn configuration(listen: SocketAddr, instance: Fingerprint) -> String
 }
 
 /// A client's profile.
-pub(super) fn profile(who: &str, listen: SocketAddr, pins: &[String; 2]) -> String {
+pub(super) fn profile(
+    who: &str,
+    operator: Option<&str>,
+    listen: SocketAddr,
+    pins: &[String; 2],
+) -> String {
     let [pin, backup] = pins;
+    let operator = operator.map_or_else(String::new, |name| {
+        format!(
+            "\n\
+             [operator]\n\
+             user = \"{name}\"\n\
+             # DEVELOPMENT ONLY: programs log in and answer for codes by themselves.\n\
+             password_file = \"{who}.password\"\n\
+             totp_file = \"{who}.totp\"\n"
+        )
+    });
     format!(
         "# Written by `kms-server dev` at each start: how to reach it as {who}.\n\
          address = \"{listen}\"\n\
@@ -27,7 +42,8 @@ pub(super) fn profile(who: &str, listen: SocketAddr, pins: &[String; 2]) -> Stri
          pins = [\"{pin}\", \"{backup}\"]\n\
          certificate = \"pki/{who}.pem\"\n\
          key = \"pki/{who}.key\"\n\
-         dev_mode = true\n"
+         dev_mode = true\n\
+         {operator}"
     )
 }
 

@@ -1,8 +1,17 @@
 //! What is read of a request before its body: content type, deadline, trace id, encoding, size.
 //! Headers that claim an identity (forwarded certificates) are never read, here or anywhere.
 
+use crate::call::road::Credentials;
+use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, header};
+use kms_core::cipher::sha256;
 use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Characters of a session's token.
+const TOKEN_TEXT_LEN: usize = 43;
+/// Most bytes of a code.
+const CODE_MAX: usize = 64;
 
 /// Content types of gRPC-Web, binary and base64 text.
 const WEB_TYPES: [&str; 4] = [
@@ -64,6 +73,35 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed
         b'n' => Duration::from_nanos(count),
         _ => return Err(Malformed),
     }))
+}
+
+/// An operator's session and code, where the head has them in their form: each at most once. What is not in
+/// its form is none: who sends it is told to log in.
+#[must_use]
+pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let session = single(headers, kms_proto::SESSION_METADATA).and_then(token_hash);
+    let code = single(headers, kms_proto::CODE_METADATA).filter(|code| code.len() <= CODE_MAX);
+    let code = code.and_then(|code| str::from_utf8(code).ok());
+    (session.is_some() || code.is_some()).then(|| Credentials {
+        session,
+        code: code.map(|code| Zeroizing::new(code.to_owned())),
+    })
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then(|| value.as_bytes())
+}
+
+/// Of the 32 bytes that base64url stands for.
+fn token_hash(text: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    if text.len() != TOKEN_TEXT_LEN {
+        return None;
+    }
+    BASE64URL_NOPAD.decode_mut(text, &mut *bytes).ok()?;
+    Some(sha256(&[&*bytes]))
 }
 
 /// The header is there, but not in its form.
@@ -199,6 +237,34 @@ mod tests {
             assert_eq!(dialect(&with("content-type", text)), wanted, "{text}");
         }
         assert_eq!(dialect(&HeaderMap::new()), Dialect::Other);
+    }
+
+    #[test]
+    fn a_session_is_32_bytes_once_and_a_code_is_short() {
+        let token = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let given = credentials(&with("kms-session", token)).unwrap();
+        assert_eq!(given.session, Some(sha256(&[&[0; 32]])));
+        assert!(given.code.is_none());
+        let given = credentials(&with("kms-totp", "123 456")).unwrap();
+        assert_eq!(
+            given.code.as_ref().map(|code| code.as_str()),
+            Some("123 456")
+        );
+        let mut twice = with("kms-session", token);
+        twice.append("kms-session", HeaderValue::from_static(token));
+        assert!(credentials(&twice).is_none());
+        for bad in [
+            "",
+            "A",
+            "AAAA=",
+            &"A".repeat(44),
+            &"!".repeat(43),
+            &"B".repeat(43),
+        ] {
+            assert!(credentials(&with("kms-session", bad)).is_none(), "{bad}");
+        }
+        assert!(credentials(&with("kms-totp", &"1".repeat(65))).is_none());
+        assert!(credentials(&HeaderMap::new()).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::reply::Reply;
 use super::runtime::Worker;
 use super::status::{refusal_headers, request_id_value};
 use super::{health, method, stream, web};
-use crate::call::road::{Early, Incoming, Method, Road};
+use crate::call::road::{Credentials, Early, Incoming, Method, Road};
 use crate::identity::{Authorization, Connection};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -21,6 +21,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The calls of one connection.
 pub(super) struct Line<R: Road> {
@@ -50,6 +51,30 @@ pub(super) struct Call {
     pub(super) method: Option<&'static Method>,
     pub(super) trace_id: Option<[u8; 16]>,
     pub(super) authorization: Authorization,
+    pub(super) credentials: Option<Rc<Given>>,
+}
+
+/// What the head says of the caller; a code in it is good for one message.
+pub(super) struct Given {
+    session: Option<[u8; 32]>,
+    code: Cell<Option<Zeroizing<String>>>,
+}
+
+impl Given {
+    fn read(headers: &HeaderMap) -> Option<Rc<Self>> {
+        let credentials = head::credentials(headers)?;
+        Some(Rc::new(Self {
+            session: credentials.session,
+            code: Cell::new(credentials.code),
+        }))
+    }
+
+    fn next(&self) -> Box<Credentials> {
+        Box::new(Credentials {
+            session: self.session,
+            code: self.code.take(),
+        })
+    }
 }
 
 impl<R: Road> Line<R> {
@@ -89,6 +114,7 @@ impl<R: Road> Line<R> {
             method: method::find(path),
             trace_id: head::trace_id(headers),
             authorization: Authorization::read(headers),
+            credentials: Given::read(headers),
         };
         let Some(underway) = self.enter() else {
             let note = "too many calls are under way";
@@ -145,17 +171,16 @@ impl<R: Road> Line<R> {
                 return self.refuse(call, Reason::Internal, note).await;
             }
         };
-        let id = call.id;
-        match self.travel(call, method, deadline, message).await {
-            Ok(reply) => success(id, Reply::Single(frame(&reply))),
-            Err(refusal) => failure(id, &refusal),
+        match self.travel(&call, method, deadline, message).await {
+            Ok(reply) => success(call.id, Reply::Single(frame(&reply))),
+            Err(refusal) => failure(call.id, &refusal),
         }
     }
 
     /// Over the road, until the deadline.
     pub(super) async fn travel(
         &self,
-        call: Call,
+        call: &Call,
         method: &'static Method,
         deadline: Duration,
         message: Message,
@@ -164,9 +189,10 @@ impl<R: Road> Line<R> {
             id: call.id,
             method,
             connection: Arc::clone(&self.connection),
-            authorization: call.authorization,
+            authorization: call.authorization.clone(),
             deadline,
             trace_id: call.trace_id,
+            credentials: call.credentials.as_ref().map(|given| given.next()),
             body: message.bytes.clone(),
         };
         let worker = &*self.worker;
@@ -238,17 +264,16 @@ impl<R: Road> Line<R> {
         reason: Reason,
         note: &'static str,
     ) -> Response<Reply> {
-        let id = call.id;
-        self.record(call, reason, note).await;
-        failure(id, &reason.into())
+        self.record(&call, reason, note).await;
+        failure(call.id, &reason.into())
     }
 
-    pub(super) async fn record(&self, call: Call, reason: Reason, note: &'static str) {
+    pub(super) async fn record(&self, call: &Call, reason: Reason, note: &'static str) {
         let early = Early {
             id: call.id,
             method: call.method,
             connection: Arc::clone(&self.connection),
-            authorization: call.authorization,
+            authorization: call.authorization.clone(),
             trace_id: call.trace_id,
             reason,
             note,
@@ -263,13 +288,13 @@ impl<R: Road> Line<R> {
             method: None,
             trace_id: None,
             authorization: Authorization::None,
+            credentials: None,
         };
-        let id = call.id;
-        self.record(call, Reason::InvalidArgument, note).await;
+        self.record(&call, Reason::InvalidArgument, note).await;
         let mut response = Response::new(Reply::Empty);
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(kms_proto::REQUEST_ID_METADATA, request_id_value(id));
+        headers.insert(kms_proto::REQUEST_ID_METADATA, request_id_value(call.id));
         response
     }
 }

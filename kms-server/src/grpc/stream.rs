@@ -153,7 +153,7 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
         let task = tokio::task::spawn_local(async move {
             underway
                 .line()
-                .travel(call, method, deadline, message)
+                .travel(&call, method, deadline, message)
                 .await
         });
         self.travelling.push_back(Travelling { id, task });
@@ -162,9 +162,8 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
 
     async fn end(&mut self, line: &Rc<Line<R>>, reason: Reason, note: &'static str) -> HeaderMap {
         let call = self.next_call(line);
-        let id = call.id;
-        line.record(call, reason, note).await;
-        refusal_headers(id, &reason.into())
+        line.record(&call, reason, note).await;
+        refusal_headers(call.id, &reason.into())
     }
 
     fn next_call(&mut self, line: &Rc<Line<R>>) -> Call {

@@ -1,8 +1,9 @@
-//! Forgets outcomes of request ids after a day, counted by wall clock and time mark both.
+//! Forgets outcomes of request ids, and failed attempts to log in, after a day, counted by wall clock and time mark both.
 
 use crate::call::Service;
 use crate::live::Live;
 use crate::store::StoreError;
+use kms_core::engine::operator::attempts;
 use kms_core::engine::upkeep::{forget_requests, is_forgotten};
 use kms_core::key::record::{Record, Tree};
 use kms_core::time::Timestamp;
@@ -34,6 +35,9 @@ impl Forgetting {
         if let Err(error) = forget(service, live, known).await {
             tracing::warn!(%error, "old request ids were not forgotten");
         }
+        if let Err(error) = forget_attempts(service, live, known).await {
+            tracing::warn!(%error, "old failed attempts were not forgotten");
+        }
     }
 }
 
@@ -43,6 +47,26 @@ enum ForgetError {
     Read(#[from] StoreError),
     #[error(transparent)]
     Change(#[from] crate::store::ChangeError),
+}
+
+/// Counters of failed attempts to log in that no longer say anything.
+async fn forget_attempts(
+    service: &Service,
+    live: &Live,
+    now: Timestamp,
+) -> Result<(), ForgetError> {
+    let old: Vec<_> = {
+        let held = live.state.hold();
+        let all = held.snapshot.operators.all_attempts();
+        let old = all.filter(|(_, attempts, _)| attempts::is_forgotten(attempts, now));
+        old.map(|(key, _, revision)| (key, revision))
+            .take(PAGE)
+            .collect()
+    };
+    if !old.is_empty() {
+        service.housekeep(live, forget_requests(old)).await?;
+    }
+    Ok(())
 }
 
 async fn forget(service: &Service, live: &Live, now: Timestamp) -> Result<(), ForgetError> {

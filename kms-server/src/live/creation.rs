@@ -23,7 +23,7 @@ pub fn make_system_keys(entropy: &dyn Entropy) -> Result<SystemKeys, EntropyUnav
     })
 }
 
-/// Sets an empty store up; blocking.
+/// Sets an empty store up, with the first operators; blocking.
 ///
 /// # Errors
 /// [`CreateError`]; [`CreateError::Exists`] when it was set up before.
@@ -32,6 +32,7 @@ pub fn create_store(
     master: &MasterKeys,
     seals: [u8; 32],
     system: SystemKeys,
+    operators: Vec<Write>,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<(), CreateError> {
@@ -47,10 +48,11 @@ pub fn create_store(
         record: Some(record),
     };
     let month = Month::of(now).to_string();
-    let writes = vec![
+    let mut writes = vec![
         first(RecordKey::system_keys(), Record::SystemKeys(system)),
         first(RecordKey::audit_key(&month), Record::AuditKey(month_key)),
         first(RecordKey::time_mark(), Record::TimeMark(mark)),
     ];
+    writes.extend(operators);
     create(&records, seals, writes, entropy)
 }

@@ -3,6 +3,7 @@
 
 use super::alarms::Alarms;
 use super::publisher::Publisher;
+use super::sessions::Sessions;
 use super::state::State;
 use super::{Keys, Live};
 use crate::audit_log::AuditLog;
@@ -105,6 +106,14 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         );
         drop(state.quarantine(&damaged));
     }
+    if loaded
+        .quarantined
+        .iter()
+        .any(|key| key.tree == Tree::Operator)
+    {
+        tracing::error!("damaged records of operators: nobody of them is let in");
+        drop(state.quarantine_operators());
+    }
     let (publisher, publishing) = Publisher::new(
         Arc::clone(&state),
         records.clone(),
@@ -134,6 +143,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         records,
         keys,
         alarms: Alarms::default(),
+        sessions: Sessions::default(),
         publisher,
         writer,
     }))

@@ -170,6 +170,15 @@ impl State {
         })
     }
 
+    /// Lets no operator in: a record of theirs is damaged or was put back.
+    #[must_use]
+    pub fn quarantine_operators(&self) -> Drained {
+        self.next_generation(|snapshot| {
+            snapshot.operators.quarantined = true;
+            Vec::new()
+        })
+    }
+
     fn next_generation(&self, change: impl FnOnce(&mut Snapshot) -> Vec<SecretId>) -> Drained {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.held.load_full();

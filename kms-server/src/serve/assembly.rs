@@ -71,6 +71,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
             started_at: start.clock.now(),
             data: data.directory.clone(),
             key_durability: durability(config),
+            totp_steps_back: config.operators.totp_steps_back,
             failed: failed.map(|failed| failed.to_string()),
         },
     });

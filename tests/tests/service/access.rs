@@ -114,7 +114,10 @@ fn made(rpc: &Rpc, answer: &Result<Response<Bytes>, Status>) -> Made {
 async fn callers(installation: &Installation, daemon: &Daemon) -> BTreeMap<char, Caller> {
     let mut callers = BTreeMap::new();
     for role in Role::ALL {
-        let letter = role.name().chars().next().unwrap();
+        let letter = match role {
+            Role::Approver => 'b',
+            other => other.name().chars().next().unwrap(),
+        };
         callers.insert(letter, daemon.caller(installation, role).await);
     }
     callers

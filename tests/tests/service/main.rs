@@ -8,6 +8,7 @@
 mod access;
 #[cfg(test)]
 mod audit;
+#[cfg(test)]
 mod audit_tree;
 #[cfg(test)]
 mod crash;
@@ -17,6 +18,8 @@ mod files;
 mod life_cycle;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod operators;
 #[cfg(test)]
 mod rewrap_crash;
 #[cfg(test)]

@@ -50,6 +50,14 @@ labels! {
     AUDIT_DIRECTORY_KEY = "kms/v1/audit/directory-key;",
     /// An operator's name in an introduction entry.
     AUDIT_DIRECTORY = "kms/v1/audit/directory;",
+    /// Record key of an operator's name.
+    OPERATOR_NAME = "kms/v1/operator/name;",
+    /// Record key of the counter of failed attempts on an account from one certificate.
+    OPERATOR_ATTEMPTS = "kms/v1/operator/attempts;",
+    /// An operator's recovery code, as it is stored.
+    OPERATOR_RECOVERY = "kms/v1/operator/recovery;",
+    /// A one-time enrolment token, as it is stored.
+    OPERATOR_ENROLMENT = "kms/v1/operator/enrolment;",
     /// Page tokens.
     PAGE_TOKEN = "kms/v1/page-token;",
 }

@@ -3,7 +3,7 @@
 
 use crate::cipher::{HashKey, label};
 use crate::key::record::RecordKey;
-use crate::name::{DatasetName, PrincipalName, RequestId, ShredScope};
+use crate::name::{DatasetName, OperatorName, PrincipalName, RequestId, ShredScope};
 use crate::policy::Action;
 
 fn len(part: &[u8]) -> [u8; 4] {
@@ -32,6 +32,32 @@ pub fn shred_name_key(index: &HashKey, scope: &ShredScope) -> RecordKey {
 pub fn dataset_name_key(index: &HashKey, name: &DatasetName) -> RecordKey {
     let name = name.as_str().as_bytes();
     RecordKey::dataset_name(index.hash(&[label::INDEX_DATASET, &len(name), name]))
+}
+
+/// Where an operator is kept: HMAC over label and name.
+#[must_use]
+pub fn operator_key(index: &HashKey, name: &OperatorName) -> RecordKey {
+    let name = name.as_str().as_bytes();
+    RecordKey::operator(index.hash(&[label::OPERATOR_NAME, &len(name), name]))
+}
+
+/// Where failed attempts on an account from one certificate are counted: HMAC over label, account, the
+/// certificate's principal. What is no name at all shares one counter, that of the empty account.
+#[must_use]
+pub fn attempts_key(
+    index: &HashKey,
+    account: Option<&OperatorName>,
+    certificate: &PrincipalName,
+) -> RecordKey {
+    let account = account.map_or(&b""[..], |name| name.as_str().as_bytes());
+    let certificate = certificate.as_str().as_bytes();
+    RecordKey::operator(index.hash(&[
+        label::OPERATOR_ATTEMPTS,
+        &len(account),
+        account,
+        &len(certificate),
+        certificate,
+    ]))
 }
 
 /// Where the outcome of a request id is kept: HMAC over label, action, principal, request id.

@@ -1,6 +1,10 @@
 //! Everything the data plane needs of datasets and versions, immutable and shared. A change costs
 //! O(what changed), never O(datasets).
 
+mod operators;
+
+pub use operators::{Operator, Operators};
+
 use crate::cipher::MessageKey;
 use crate::format::wrapped::{BlobKind, input_key};
 use crate::key::record::{
@@ -15,6 +19,8 @@ use std::sync::Arc;
 pub struct Snapshot {
     datasets: imbl::HashMap<KeyId, Arc<Dataset>>,
     names: imbl::OrdMap<DatasetName, KeyId>,
+    /// The people who administer the service.
+    pub operators: Operators,
 }
 
 /// A dataset with its versions.
@@ -106,7 +112,7 @@ impl Snapshot {
         self.names.is_empty()
     }
 
-    /// Takes a stored record over. Records that are no dataset's or version's are not its business and
+    /// Takes a stored record over. Records that are no dataset's, version's or operator's are not its business and
     /// come back.
     pub fn apply(&mut self, stored: Stored) -> Option<Stored> {
         match (stored.key.tree, stored.record) {
@@ -118,7 +124,7 @@ impl Snapshot {
                 self.apply_version(record, stored.revision);
                 None
             }
-            (_, record) => Some(Stored {
+            (_, record) => self.operators.apply(Stored {
                 key: stored.key,
                 revision: stored.revision,
                 record,

@@ -28,6 +28,8 @@ pub enum Tree {
     DatasetName = 10,
     /// Number -> a key that signs the audit log's checkpoints, with its certificate.
     LogKey = 48,
+    /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
+    Operator = 32,
 }
 
 impl Tree {
@@ -44,6 +46,7 @@ impl Tree {
         Self::Outbox,
         Self::DatasetName,
         Self::LogKey,
+        Self::Operator,
     ];
 
     /// From its number.
@@ -69,6 +72,7 @@ impl Tree {
                 | Self::Usage
                 | Self::Outbox
                 | Self::LogKey
+                | Self::Operator
         )
     }
 }
@@ -164,6 +168,12 @@ impl RecordKey {
     #[must_use]
     pub fn log_key(number: u32) -> Self {
         Self::new(Tree::LogKey, &number.to_be_bytes())
+    }
+
+    /// An operator's, or that of attempts to be one: by keyed hash.
+    #[must_use]
+    pub fn operator(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Operator, &hash)
     }
 
     /// An outbox record's.

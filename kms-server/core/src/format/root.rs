@@ -138,6 +138,7 @@ impl Shard {
             Tree::AuditKey => (249, 0),
             Tree::Outbox => (250, 0),
             Tree::LogKey => (255, 0),
+            Tree::Operator => (251, 0),
         }
     }
 

@@ -1,11 +1,16 @@
 //! What the store keeps, typed and unencrypted. The writer encrypts it; nothing here knows how.
 //!
-//! Key material lies only in [`VersionRecord`] and [`ShredRecord`], in their secret types.
+//! Key material lies only in [`VersionRecord`], [`ShredRecord`] and [`OperatorRecord`], in their secret types.
 
 mod encoding;
+mod operator;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
+pub use operator::{
+    AttemptsRecord, Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES,
+    StoredPassword,
+};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -238,4 +243,6 @@ pub enum Record {
     Usage(UsageRecord),
     Outbox(OutboxRecord),
     LogKey(LogKeyRecord),
+    Operator(OperatorRecord),
+    Attempts(AttemptsRecord),
 }

@@ -95,6 +95,21 @@ actions! {
     69 Quarantine "A stored record was found damaged.",
     70 Refuse "Calls refused before they named an action, counted.",
     75 CreateLogKey "A job makes the key that signs the audit log's checkpoints.",
+    80 Login "Opens a session of an operator.",
+    81 Logout "Ends a session.",
+    82 WhoAmI "Reads one's own session, roles and second factor.",
+    83 BeginEnrolment "Begins an enrolment: token and password for an authenticator's secret.",
+    84 ConfirmEnrolment "Ends an enrolment by a code of the new authenticator.",
+    85 ChangePassword "Changes one's own password.",
+    86 AcceptCode "Takes a new code that came with a request.",
+    87 AddOperator "Makes an operator.",
+    88 ListOperators "Lists operators.",
+    89 DisableOperator "Disables an operator.",
+    90 EnableOperator "Enables an operator.",
+    91 ResetOperatorMfa "Takes an operator's authenticator away and permits a new enrolment.",
+    92 RemoveOperator "Removes an operator for ever.",
+    93 UnlockOperator "Lifts an operator's lockout.",
+    94 SetOperatorRoles "Changes an operator's roles.",
 }
 
 #[cfg(test)]

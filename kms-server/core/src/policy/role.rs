@@ -4,17 +4,24 @@ use super::{Action, Authentication, Circumstances, Decide, Principal, Resource};
 use crate::name::PrincipalName;
 use std::collections::BTreeMap;
 
-/// What a principal is there for.
+/// What a principal is there for. Numbers are bits in operators' records and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// A service of the CRM: data plane, creating shred secrets.
-    Service,
-    /// Administers datasets, versions, shred secrets and the daemon. No data plane.
-    Operator,
-    /// Reads everything that is no key; changes nothing.
-    Auditor,
+    Service = 0,
+    /// A person who administers operators and the daemon: seals, clock. No data plane.
+    SecurityAdmin = 1,
+    /// A person who administers datasets, versions and shred secrets. No data plane.
+    KeyAdmin = 2,
+    /// A person who reads everything that is no key, and changes nothing.
+    Auditor = 3,
+    /// A person whose word the dangerous things of others need.
+    Approver = 4,
+    /// A certificate from which operators log in. It does nothing itself but that, and unsealing, for which
+    /// nobody can have a session.
+    OperatorCertificate = 5,
     /// The daemon's own jobs. Never of the configuration: only the daemon itself has it.
-    Internal,
+    Internal = 6,
 }
 
 /// A set of them.
@@ -32,6 +39,26 @@ impl Roles {
     #[must_use]
     pub const fn contains(self, role: Role) -> bool {
         self.0 & role.bit() != 0
+    }
+
+    /// As an operator's record keeps them.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// Of an operator's record: only roles that people have.
+    #[must_use]
+    pub fn of_person(bits: u16) -> Self {
+        let people = Role::PEOPLE.iter().copied();
+        let held = people.filter(|role| bits & u16::from(role.bit()) != 0);
+        Self(held.fold(0, |set, role| set | role.bit()))
+    }
+
+    /// None at all.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Those that are in it.
@@ -64,22 +91,47 @@ pub struct ByRole;
 
 impl Role {
     /// All of them.
-    pub const ALL: &'static [Self] =
-        &[Self::Service, Self::Operator, Self::Auditor, Self::Internal];
+    pub const ALL: &'static [Self] = &[
+        Self::Service,
+        Self::SecurityAdmin,
+        Self::KeyAdmin,
+        Self::Auditor,
+        Self::Approver,
+        Self::OperatorCertificate,
+        Self::Internal,
+    ];
+
+    /// Those that people have, by their operator's record.
+    pub const PEOPLE: &'static [Self] = &[
+        Self::SecurityAdmin,
+        Self::KeyAdmin,
+        Self::Auditor,
+        Self::Approver,
+    ];
 
     const fn bit(self) -> u8 {
         1 << self as u8
     }
 
-    /// From its word in the configuration; the internal one has none.
+    /// Its word.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "service" => Some(Self::Service),
-            "operator" => Some(Self::Operator),
-            "auditor" => Some(Self::Auditor),
-            _ => None,
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::SecurityAdmin => "security-admin",
+            Self::KeyAdmin => "key-admin",
+            Self::Auditor => "auditor",
+            Self::Approver => "approver",
+            Self::OperatorCertificate => "operator",
+            Self::Internal => "internal",
         }
+    }
+
+    /// A role of people, from its word.
+    #[must_use]
+    pub fn of_person(word: &str) -> Option<Self> {
+        let found = Self::PEOPLE.iter().find(|role| role.as_str() == word);
+        found.copied()
     }
 
     /// The one table of role and action; `expected/roles.txt` shows it.
@@ -97,26 +149,38 @@ impl Role {
             | A::ListDatasets
             | A::ListVersions
             | A::GetShredSecret
-            | A::GetStatus => {
-                matches!(self, Self::Service | Self::Operator | Self::Auditor)
-            }
+            | A::GetStatus => self.is_persons() || matches!(self, Self::Service),
             // the development command makes its sample datasets by itself
-            A::CreateDataset => matches!(self, Self::Operator | Self::Internal),
+            A::CreateDataset => matches!(self, Self::KeyAdmin | Self::Internal),
             A::UpdateDataset
             | A::LiftDeletionProtection
             | A::RotateDataset
-            | A::EmergencyRotateDataset
             | A::DisableVersion
             | A::EnableVersion
             | A::ScheduleVersionDestruction
             | A::RestoreVersion
             | A::BlockShredSecret
             | A::UnblockShredSecret
-            | A::DestroyShredSecret
-            | A::Seal
-            | A::Unseal
-            | A::ConfirmClock => matches!(self, Self::Operator),
-            A::ListEntries => matches!(self, Self::Operator | Self::Auditor),
+            | A::DestroyShredSecret => matches!(self, Self::KeyAdmin),
+            A::EmergencyRotateDataset | A::Seal => {
+                matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
+            }
+            A::ConfirmClock => matches!(self, Self::SecurityAdmin),
+            A::ListEntries => matches!(self, Self::SecurityAdmin | Self::Auditor),
+            A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal => {
+                matches!(self, Self::OperatorCertificate)
+            }
+            A::Logout | A::WhoAmI | A::ChangePassword | A::AcceptCode => self.is_persons(),
+            A::ListOperators => {
+                matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
+            }
+            A::AddOperator
+            | A::DisableOperator
+            | A::EnableOperator
+            | A::ResetOperatorMfa
+            | A::RemoveOperator
+            | A::UnlockOperator
+            | A::SetOperatorRoles => matches!(self, Self::SecurityAdmin),
             A::ScheduledRotation
             | A::DueDestruction
             | A::CreatePeriodSecret
@@ -131,6 +195,13 @@ impl Role {
             | A::CreateLogKey => matches!(self, Self::Internal),
         }
     }
+
+    const fn is_persons(self) -> bool {
+        matches!(
+            self,
+            Self::SecurityAdmin | Self::KeyAdmin | Self::Auditor | Self::Approver
+        )
+    }
 }
 
 impl Decide for ByRole {
@@ -143,15 +214,22 @@ impl Decide for ByRole {
     ) -> bool {
         match principal.authentication {
             Authentication::Internal => Role::Internal.allows(action),
+            // a certificate or token is nobody's person, and a session nobody's service
             Authentication::Certificate
             | Authentication::Token
             | Authentication::CertificateAndToken => {
+                let taken = |role: &Role| matches!(role, Role::Service | Role::OperatorCertificate);
                 // status is for whoever is authenticated, in a role or not
                 action == Action::GetStatus
                     || principal
                         .roles
                         .iter()
-                        .any(|role| role != Role::Internal && role.allows(action))
+                        .filter(taken)
+                        .any(|role| role.allows(action))
+            }
+            Authentication::OperatorSession => {
+                let roles = principal.roles.iter().filter(|role| role.is_persons());
+                roles.into_iter().any(|role| role.allows(action))
             }
         }
     }
@@ -163,7 +241,7 @@ impl Decide for ByRole {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{act, authorise};
+    use super::super::{Freshness, NotAllowed, act, authorise};
     use super::*;
     use crate::time::Timestamp;
     use std::fmt::Write;
@@ -183,17 +261,28 @@ mod tests {
         }
     }
 
+    fn person(roles: &[Role]) -> Principal {
+        Principal {
+            authentication: Authentication::OperatorSession,
+            ..principal("operators/one", roles)
+        }
+    }
+
     /// The file is the documentation; `KMS_BLESS=1` writes it anew.
     #[test]
     fn the_table_is_as_pinned() {
-        let mut text = format!(
-            "{:<28}{:>8}{:>9}{:>8}{:>9}\n",
-            "", "service", "operator", "auditor", "internal"
-        );
+        let mut text = format!("{:<28}", "");
+        for role in Role::ALL {
+            write!(text, "{:>16}", role.as_str()).unwrap();
+        }
+        text.push('\n');
         for action in Action::ALL {
-            let cell = |role: &Role| if role.allows(*action) { "yes" } else { "-" };
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| cell(&Role::ALL[i]));
-            writeln!(text, "{:<28}{a:>8}{b:>9}{c:>8}{d:>9}", action.as_str()).unwrap();
+            write!(text, "{:<28}", action.as_str()).unwrap();
+            for role in Role::ALL {
+                let cell = if role.allows(*action) { "yes" } else { "-" };
+                write!(text, "{cell:>16}").unwrap();
+            }
+            text.push('\n');
         }
         println!("{text}");
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy/expected/roles.txt");
@@ -207,15 +296,18 @@ mod tests {
     fn decisions_follow_the_table_and_the_authentication() {
         for action in Action::ALL {
             let asks = |who: &Principal| ByRole.allows(who, *action, &Resource::default(), &HERE);
-            for role in [Role::Service, Role::Operator, Role::Auditor] {
-                let status = *action == Action::GetStatus;
-                assert_eq!(
-                    asks(&principal("one", &[role])),
-                    role.allows(*action) || status
-                );
-            }
-            assert_eq!(asks(&Principal::internal()), Role::Internal.allows(*action));
             let status = *action == Action::GetStatus;
+            for role in [Role::Service, Role::OperatorCertificate] {
+                let asked = asks(&principal("one", &[role]));
+                assert_eq!(asked, role.allows(*action) || status);
+            }
+            for role in Role::PEOPLE {
+                assert_eq!(asks(&person(&[*role])), role.allows(*action));
+                // no configuration makes a certificate a person
+                assert_eq!(asks(&principal("one", &[*role])), status);
+            }
+            assert!(!asks(&person(&[Role::Service, Role::OperatorCertificate])));
+            assert_eq!(asks(&Principal::internal()), Role::Internal.allows(*action));
             assert_eq!(asks(&principal("stranger", &[])), status);
             // a configuration cannot say this; should it ever, it gives nothing
             assert_eq!(asks(&principal("forged", &[Role::Internal])), status);
@@ -237,11 +329,40 @@ mod tests {
             unknown: true,
             ..Resource::default()
         };
-        let who = principal("op", &[Role::Operator]);
+        let who = principal("svc", &[Role::Service]);
         let asks = |about: &Resource<'_>| {
-            authorise::<act::GetDataset>(&ByRole, &who, about, &HERE).is_ok()
+            authorise::<act::GetDataset>(&ByRole, &who, about, &HERE).map(drop)
         };
-        assert!(asks(&Resource::default()));
-        assert!(!asks(&unknown));
+        assert_eq!(asks(&Resource::default()), Ok(()));
+        assert_eq!(asks(&unknown), Err(NotAllowed::Denied));
+    }
+
+    #[test]
+    fn a_certificate_of_operators_is_told_to_log_in_whatever_it_asks() {
+        let who = principal("desk", &[Role::OperatorCertificate]);
+        for unknown in [true, false] {
+            let about = Resource {
+                unknown,
+                ..Resource::default()
+            };
+            let asked = authorise::<act::RotateDataset>(&ByRole, &who, &about, &HERE);
+            assert_eq!(asked.map(drop), Err(NotAllowed::NoSession));
+        }
+        let about = Resource::default();
+        assert!(authorise::<act::Login>(&ByRole, &who, &about, &HERE).is_ok());
+    }
+
+    #[test]
+    fn a_no_comes_before_a_stale_code() {
+        let asked = |roles: &[Role]| {
+            let about = Resource::default();
+            let asked = authorise::<act::RotateDataset>(&ByRole, &person(roles), &about, &HERE);
+            asked.map(drop)
+        };
+        assert_eq!(asked(&[Role::Auditor]), Err(NotAllowed::Denied));
+        assert_eq!(
+            asked(&[Role::KeyAdmin]),
+            Err(NotAllowed::Stale(Freshness::Recent))
+        );
     }
 }

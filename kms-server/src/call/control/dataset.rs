@@ -161,9 +161,11 @@ impl Operation for Update {
             .map(|mask| mask.paths.as_slice());
         let update = Self::read(dataset, paths.unwrap_or_default()).map_err(refused)?;
         let lift = match update.deletion_protection {
-            Some(false) => target
-                .authorise::<act::LiftDeletionProtection>(at, None, &[])
-                .ok(),
+            Some(false) => match target.authorise::<act::LiftDeletionProtection>(at, None, &[]) {
+                Ok(lift) => Some(lift),
+                Err(Reason::Denied) => None,
+                Err(reason) => return Err(refused(reason.into())),
+            },
             _ => None,
         };
         let lift = lift.map(|(_, authorised)| authorised);

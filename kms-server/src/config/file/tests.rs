@@ -216,11 +216,11 @@ fn secrets_come_by_file_or_credential_only() {
 
 #[test]
 fn principals_get_their_roles() {
-    let config = with("[principals]\n\"spiffe://a/b\" = [\"operator\", \"auditor\"]\n").unwrap();
+    let config = with("[principals]\n\"spiffe://a/b\" = [\"operator\"]\n").unwrap();
     let name = PrincipalName::parse("spiffe://a/b").unwrap();
     assert_eq!(
         config.principals.roles.get(&name),
-        Some(&Roles::of(&[Role::Operator, Role::Auditor]))
+        Some(&Roles::of(&[Role::OperatorCertificate]))
     );
 }
 

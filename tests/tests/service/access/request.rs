@@ -2,39 +2,51 @@
 
 use bytes::Bytes;
 use kms_proto::v1::{
-    BlockShredSecretRequest, ConfirmClockRequest, CreateDatasetRequest, CreateShredSecretItem,
+    AddOperatorRequest, BeginEnrolmentRequest, BlockShredSecretRequest, ChangePasswordRequest,
+    ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
     CreateShredSecretsRequest, Dataset, DecryptRequest, DestroyShredSecretRequest,
-    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableVersionRequest, EncryptRequest,
-    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetShredSecretRequest,
-    GetStatusRequest, ListDatasetsRequest, ListEntriesRequest, ListVersionsRequest,
+    DisableOperatorRequest, DisableVersionRequest, EmergencyRotateDatasetRequest,
+    EnableOperatorRequest, EnableVersionRequest, EncryptRequest, GenerateDataKeyRequest,
+    GenerateDataKeysRequest, GetDatasetRequest, GetShredSecretRequest, GetStatusRequest,
+    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest,
+    LoginRequest, LogoutRequest, RemoveOperatorRequest, ResetOperatorMfaRequest,
     RestoreVersionRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
-    SealRequest, SecretKind, ShredSecretScope, ShredSecretSelector, UnblockShredSecretRequest,
-    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
-    shred_secret_selector::By,
+    SealRequest, SecretKind, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
+    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
-/// First letters of the roles that may call `method`: service, operator, auditor.
+/// First letters of the profiles that may call `method`: service, operator (security-admin and key-admin), auditor,
+/// approver as `b` (security-admin and approver).
 pub(super) fn roles(method: &str) -> &'static str {
     match method {
         "GenerateDataKey" | "GenerateDataKeys" | "UnwrapDataKey" | "UnwrapDataKeys" | "Encrypt"
         | "Decrypt" | "Rewrap" | "CreateShredSecrets" => "s",
-        "GetDataset" | "ListDatasets" | "ListVersions" | "GetShredSecret" | "GetStatus" => "soa",
+        "GetDataset" | "ListDatasets" | "ListVersions" | "GetShredSecret" | "GetStatus" => "soab",
         "CreateDataset"
         | "UpdateDataset"
         | "RotateDataset"
-        | "EmergencyRotateDataset"
         | "DisableVersion"
         | "EnableVersion"
         | "ScheduleVersionDestruction"
         | "RestoreVersion"
         | "BlockShredSecret"
         | "UnblockShredSecret"
-        | "DestroyShredSecret"
+        | "DestroyShredSecret" => "o",
+        "EmergencyRotateDataset"
         | "Seal"
-        | "Unseal"
-        | "ConfirmClock" => "o",
-        "ListEntries" => "oa",
+        | "ConfirmClock"
+        | "AddOperator"
+        | "DisableOperator"
+        | "EnableOperator"
+        | "ResetOperatorMfa"
+        | "RemoveOperator"
+        | "UnlockOperator"
+        | "SetOperatorRoles" => "ob",
+        "ListEntries" | "ListOperators" => "oab",
+        "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
+        | "ConfirmEnrolment" | "Unseal" => "oab",
         other => panic!("who may call {other}?"),
     }
 }
@@ -158,6 +170,47 @@ fn other_body(method: &str, reason: String) -> Bytes {
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
         "ListEntries" => encode(&ListEntriesRequest::default()),
+        other => operator_body(other),
+    }
+}
+
+fn operator_body(method: &str) -> Bytes {
+    let name = || "operators/nobody-here".to_owned();
+    let user = || "nobody-here".to_owned();
+    match method {
+        "Login" => encode(&LoginRequest {
+            user: user(),
+            ..Default::default()
+        }),
+        "Logout" => encode(&LogoutRequest {}),
+        "WhoAmI" => encode(&WhoAmIRequest {}),
+        "ChangePassword" => encode(&ChangePasswordRequest {
+            old_password: "wrong".into(),
+            new_password: "plum-orbit-canyon-41-velvet".into(),
+        }),
+        "BeginEnrolment" => encode(&BeginEnrolmentRequest {
+            user: user(),
+            password: "plum-orbit-canyon-41-velvet".into(),
+            ..Default::default()
+        }),
+        "ConfirmEnrolment" => encode(&ConfirmEnrolmentRequest {
+            user: user(),
+            ..Default::default()
+        }),
+        "AddOperator" => encode(&AddOperatorRequest {
+            operator_id: "carol".into(),
+            roles: vec!["auditor".into()],
+        }),
+        "ListOperators" => encode(&ListOperatorsRequest::default()),
+        "DisableOperator" => encode(&DisableOperatorRequest { name: name() }),
+        "EnableOperator" => encode(&EnableOperatorRequest { name: name() }),
+        "ResetOperatorMfa" => encode(&ResetOperatorMfaRequest { name: name() }),
+        "RemoveOperator" => encode(&RemoveOperatorRequest { name: name() }),
+        "UnlockOperator" => encode(&UnlockOperatorRequest { name: name() }),
+        "SetOperatorRoles" => encode(&SetOperatorRolesRequest {
+            name: name(),
+            roles: vec!["auditor".into()],
+        }),
         other => panic!("no request for {other}"),
     }
 }

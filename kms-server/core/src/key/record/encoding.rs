@@ -1,6 +1,8 @@
 //! Plaintext bytes of records, before the writer encrypts them. Each begins with its own number, so that
 //! a record of one kind never reads as another's.
 
+mod operator;
+
 use super::{
     Compromise, DatasetPolicy, DatasetRecord, LogKeyRecord, OutboxRecord, Record, RequestRecord,
     ShredRecord, ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord, VersionState,
@@ -62,6 +64,8 @@ impl Record {
                 w.bytes(record.seed.expose_bytes())
                     .short(record.certificate.as_bytes());
             }
+            Self::Operator(record) => operator::write(w.u8(32), record),
+            Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
         }
         Zeroizing::new(w.finish())
     }
@@ -110,6 +114,8 @@ impl Record {
                 seed: LogSeed::from_slice(r.bytes(32)?).ok_or(Malformed)?,
                 certificate: r.text()?.into(),
             }),
+            32 => Self::Operator(operator::read(&mut r)?),
+            33 => Self::Attempts(operator::read_attempts(&mut r)?),
             _ => return Err(Malformed),
         };
         r.finish()?;

@@ -1,0 +1,220 @@
+//! What operators do to one another. Nobody raises himself, and the last who can administer operators stays.
+
+use super::{TOKEN_LEN, about, changed, enrolment_hash, known, printed, replacing};
+use crate::audit::Outcome;
+use crate::engine::Refusal;
+use crate::engine::index::operator_key;
+use crate::engine::snapshot::Operator;
+use crate::engine::view::{Decision, Moment, View};
+use crate::entropy::make_bytes;
+use crate::key::record::{Enrolment, Expect, OperatorRecord, OperatorState, Record, Write};
+use crate::name::OperatorName;
+use crate::policy::{Action, ActionKind, Authorised, Role, Roles, act};
+use crate::reason::Reason;
+use crate::time::{DAY, Timestamp};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How long an enrolment token is taken.
+pub const TOKEN_LIFE: Duration = DAY;
+
+/// What is wanted of a new operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOperator {
+    /// Never used before.
+    pub name: OperatorName,
+    /// At least one.
+    pub roles: Roles,
+}
+
+/// What can be done to an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperatorChange {
+    /// May no longer act.
+    Disable,
+    /// May act again.
+    Enable,
+    /// Never again.
+    Remove,
+    /// Failed attempts no longer count.
+    Unlock,
+    /// Loses authenticator and recovery codes; a new enrolment is permitted, with the password it has.
+    ResetMfa,
+    /// Has these roles from now on.
+    SetRoles(Roles),
+}
+
+impl OperatorChange {
+    const fn action(self) -> Action {
+        match self {
+            Self::Disable => Action::DisableOperator,
+            Self::Enable => Action::EnableOperator,
+            Self::Remove => Action::RemoveOperator,
+            Self::Unlock => Action::UnlockOperator,
+            Self::ResetMfa => Action::ResetOperatorMfa,
+            Self::SetRoles(_) => Action::SetOperatorRoles,
+        }
+    }
+
+    /// What nobody does for himself: each gives something.
+    const fn gives(self) -> bool {
+        !matches!(self, Self::Disable | Self::Remove)
+    }
+}
+
+/// A token that permits one enrolment; shown once.
+pub type Token = Zeroizing<String>;
+
+fn make_token(
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    name: &OperatorName,
+) -> Result<(Token, Enrolment), Refusal> {
+    let bytes: [u8; TOKEN_LEN] = make_bytes(moment.keys).map_err(Reason::from)?;
+    let token = Zeroizing::new(printed(&bytes));
+    let enrolment = Enrolment {
+        token: enrolment_hash(view.index, name, &token),
+        expires_at: moment.now.saturating_add(TOKEN_LIFE),
+        pending: None,
+    };
+    Ok((token, enrolment))
+}
+
+/// Makes an operator who may enrol with the token that is answered.
+///
+/// # Errors
+/// ALREADY_EXISTS: names of removed operators stay taken; INVALID_ARGUMENT without a role; INTERNAL without
+/// randomness.
+pub fn add_operator(
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    _proof: &Authorised<act::AddOperator>,
+    new: &NewOperator,
+) -> Result<Decision<(OperatorName, Token)>, Refusal> {
+    if new.roles.is_empty() {
+        return Err(Refusal::field("roles", "at least one role"));
+    }
+    if view.snapshot.operators.get(&new.name).is_some() {
+        return Err(Reason::AlreadyExists.into());
+    }
+    let (token, enrolment) = make_token(view, moment, &new.name)?;
+    let record = OperatorRecord {
+        name: new.name.clone(),
+        roles: new.roles.bits(),
+        state: OperatorState::Enabled,
+        password: None,
+        totp: None,
+        last_step: 0,
+        recovery: Vec::new(),
+        enrolment: Some(enrolment),
+        generation: 0,
+        unlocks: 0,
+        created_at: moment.now,
+    };
+    let detail = about(&new.name, Outcome::Ok, words(new.roles));
+    let write = Write {
+        key: operator_key(view.index, &new.name),
+        expect: Expect::Absent,
+        record: Some(Record::Operator(record)),
+    };
+    let reply = (new.name.clone(), token);
+    Ok(changed(
+        Action::AddOperator,
+        reply,
+        detail,
+        vec![write],
+        false,
+    ))
+}
+
+/// Does something to an operator; answers a token where a new enrolment is permitted.
+///
+/// # Errors
+/// DENIED for an unknown or removed operator and for what nobody does for himself; LAST_ADMINISTRATOR;
+/// INVALID_ARGUMENT without a role; INTERNAL without randomness.
+pub fn change_operator<A: ActionKind>(
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    proof: &Authorised<A>,
+    name: &OperatorName,
+    change: OperatorChange,
+) -> Result<Decision<(OperatorName, Option<Token>)>, Refusal> {
+    if change.action() != A::ACTION {
+        return Err(Reason::Internal.into());
+    }
+    let operator = known(view, name)?;
+    if change.gives() && *proof.principal() == name.principal() {
+        return Err(Reason::Denied.into());
+    }
+    let mut record = operator.record.duplicate();
+    let token = apply(view, moment, &mut record, change)?;
+    if !leaves_an_administrator(view, &record) {
+        return Err(Reason::LastAdministrator.into());
+    }
+    let note = match change {
+        OperatorChange::SetRoles(roles) => words(roles),
+        _ => String::new(),
+    };
+    let detail = about(name, Outcome::Ok, note);
+    let restricts = !matches!(change, OperatorChange::Enable | OperatorChange::Unlock);
+    let writes = vec![replacing(view.index, operator, record)];
+    Ok(changed(
+        A::ACTION,
+        (name.clone(), token),
+        detail,
+        writes,
+        restricts,
+    ))
+}
+
+fn apply(
+    view: &View<'_>,
+    moment: &Moment<'_>,
+    record: &mut OperatorRecord,
+    change: OperatorChange,
+) -> Result<Option<Token>, Refusal> {
+    let now: Timestamp = moment.now;
+    // whatever is changed, sessions from before are over; unlocking and enabling end none that could act
+    record.generation = record.generation.saturating_add(1);
+    match change {
+        OperatorChange::Disable => record.state = OperatorState::Disabled { at: now },
+        OperatorChange::Enable => record.state = OperatorState::Enabled,
+        OperatorChange::Remove => {
+            record.state = OperatorState::Removed { at: now };
+            record.password = None;
+            record.totp = None;
+            record.recovery.clear();
+            record.enrolment = None;
+        }
+        OperatorChange::Unlock => record.unlocks = record.unlocks.saturating_add(1),
+        OperatorChange::ResetMfa => {
+            let (token, enrolment) = make_token(view, moment, &record.name)?;
+            record.totp = None;
+            record.recovery.clear();
+            record.enrolment = Some(enrolment);
+            return Ok(Some(token));
+        }
+        OperatorChange::SetRoles(roles) if roles.is_empty() => {
+            return Err(Refusal::field("roles", "at least one role"));
+        }
+        OperatorChange::SetRoles(roles) => record.roles = roles.bits(),
+    }
+    Ok(None)
+}
+
+/// Whether anybody who can act has the role of administering operators, once `changed` stands.
+fn leaves_an_administrator(view: &View<'_>, changed: &OperatorRecord) -> bool {
+    let administers = |record: &OperatorRecord| {
+        record.can_act() && Roles::of_person(record.roles).contains(Role::SecurityAdmin)
+    };
+    let others = view.snapshot.operators.after(None);
+    administers(changed)
+        || others
+            .filter(|other: &&Operator| other.record.name != changed.name)
+            .any(|other| administers(&other.record))
+}
+
+fn words(roles: Roles) -> String {
+    let words: Vec<_> = roles.iter().map(Role::as_str).collect();
+    words.join(", ")
+}

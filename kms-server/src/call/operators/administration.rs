@@ -1,0 +1,192 @@
+//! AddOperator, ListOperators, and the changes of one operator by another.
+
+use super::{rendered, roles};
+use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
+use crate::call::parse;
+use crate::call::render::Renderer;
+use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::engine::operator::administration::Token;
+use kms_core::engine::operator::{
+    NewOperator, OperatorChange, add_operator, change_operator, refused_detail,
+};
+use kms_core::engine::{Decision, Refusal, Snapshot};
+use kms_core::name::OperatorName;
+use kms_core::policy::{Action, Authorised, act};
+use kms_core::reason::Reason;
+use kms_proto::v1;
+
+fn named(text: &str) -> Result<OperatorName, Refusal> {
+    OperatorName::parse_resource(text).map_err(|error| Refusal::field("name", error.0))
+}
+
+fn shown(with: &Renderer<'_>, name: &OperatorName) -> Option<v1::Operator> {
+    with.snapshot.operators.get(name).map(rendered)
+}
+
+/// Makes an operator.
+pub(in crate::call) struct Add;
+
+impl Operation for Add {
+    type Message = v1::AddOperatorRequest;
+    type Input<'m> = (Authorised<act::AddOperator>, NewOperator);
+    type Reply = (OperatorName, Token);
+    type Answer = v1::AddOperatorResponse;
+    const ACTION: Action = Action::AddOperator;
+
+    fn prepare<'m>(
+        message: &'m Self::Message,
+        at: &At<'_>,
+    ) -> Result<Prepared<Self::Input<'m>>, Refused> {
+        let authorised = at.authorise(&[])?;
+        let name = OperatorName::parse(&message.operator_id);
+        let new = NewOperator {
+            name: name.map_err(|error| Refusal::field("operator_id", error.0))?,
+            roles: roles(&message.roles)?,
+        };
+        Ok(Prepared::new(None, (authorised, new)))
+    }
+
+    fn describe(input: &Self::Input<'_>, _: &Snapshot) -> Option<Detail> {
+        Some(refused_detail(&input.1.name, &Reason::Internal.into()))
+    }
+
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
+    ) -> Result<Decision<Self::Reply>, Refusal> {
+        add_operator(&scene.view, &scene.moment, &input.0, &input.1)
+    }
+
+    fn answer(_: &Self::Message, (name, token): Self::Reply, with: &Renderer<'_>) -> Self::Answer {
+        v1::AddOperatorResponse {
+            operator: shown(with, &name),
+            enrolment_token: token.to_string(),
+        }
+    }
+}
+
+/// Lists operators by name.
+pub(in crate::call) struct List;
+
+/// Where a page begins and what it holds.
+pub(in crate::call) struct Page {
+    after: Option<OperatorName>,
+    size: usize,
+}
+
+impl Operation for List {
+    type Message = v1::ListOperatorsRequest;
+    type Input<'m> = Page;
+    type Reply = (Vec<OperatorName>, bool);
+    type Answer = v1::ListOperatorsResponse;
+    const ACTION: Action = Action::ListOperators;
+
+    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Page>, Refused> {
+        at.authorise::<act::ListOperators>(&[])?;
+        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
+        let after = match at.pager.position(&message.page_token)? {
+            None => None,
+            Some(position) => {
+                let name = std::str::from_utf8(&position).ok();
+                let name = name.and_then(|name| OperatorName::parse(name).ok());
+                Some(name.ok_or_else(bad)?)
+            }
+        };
+        let size = parse::page_size(message.page_size)?;
+        Ok(Prepared::new(None, Page { after, size }))
+    }
+
+    async fn decide(
+        input: &Self::Input<'_>,
+        scene: &Scene<'_>,
+    ) -> Result<Decision<Self::Reply>, Refusal> {
+        let mut rest = scene.view.snapshot.operators.after(input.after.as_ref());
+        let page = rest.by_ref().take(input.size);
+        let page: Vec<_> = page.map(|operator| operator.record.name.clone()).collect();
+        let more = rest.next().is_some();
+        Ok(Decision {
+            reply: (page, more),
+            facts: Facts::single(Self::ACTION, Detail::new(Outcome::Ok)),
+            change: None,
+        })
+    }
+
+    fn answer(_: &Self::Message, (page, more): Self::Reply, with: &Renderer<'_>) -> Self::Answer {
+        let last = page.last().filter(|_| more);
+        v1::ListOperatorsResponse {
+            next_page_token: last
+                .map(|name| with.pager.token(name.as_str().as_bytes()))
+                .unwrap_or_default(),
+            operators: page.iter().filter_map(|name| shown(with, name)).collect(),
+        }
+    }
+}
+
+macro_rules! changes {
+    ($($(#[$doc:meta])* $operation:ident $action:ident $request:ident $response:ident
+        ($message:ident) $change:expr, ($token:ident) { $($field:ident: $value:expr),* };)+) => {$(
+        $(#[$doc])*
+        pub(in crate::call) struct $operation;
+
+        impl Operation for $operation {
+            type Message = v1::$request;
+            type Input<'m> = (Authorised<act::$action>, OperatorName, OperatorChange);
+            type Reply = (OperatorName, Option<Token>);
+            type Answer = v1::$response;
+            const ACTION: Action = Action::$action;
+
+            fn prepare<'m>(
+                $message: &'m Self::Message,
+                at: &At<'_>,
+            ) -> Result<Prepared<Self::Input<'m>>, Refused> {
+                let authorised = at.authorise(&[])?;
+                let name = named(&$message.name)?;
+                Ok(Prepared::new(None, (authorised, name, $change)))
+            }
+
+            fn describe(input: &Self::Input<'_>, _: &Snapshot) -> Option<Detail> {
+                Some(refused_detail(&input.1, &Reason::Internal.into()))
+            }
+
+            async fn decide(
+                input: &Self::Input<'_>,
+                scene: &Scene<'_>,
+            ) -> Result<Decision<Self::Reply>, Refusal> {
+                change_operator(&scene.view, &scene.moment, &input.0, &input.1, input.2)
+            }
+
+            fn answer(
+                _: &Self::Message,
+                (name, $token): Self::Reply,
+                with: &Renderer<'_>,
+            ) -> Self::Answer {
+                v1::$response {
+                    operator: shown(with, &name),
+                    $($field: $value),*
+                }
+            }
+        }
+    )+};
+}
+
+changes! {
+    /// May no longer act.
+    Disable DisableOperator DisableOperatorRequest DisableOperatorResponse
+        (message) OperatorChange::Disable, (_token) {};
+    /// May act again.
+    Enable EnableOperator EnableOperatorRequest EnableOperatorResponse
+        (message) OperatorChange::Enable, (_token) {};
+    /// Never again.
+    Remove RemoveOperator RemoveOperatorRequest RemoveOperatorResponse
+        (message) OperatorChange::Remove, (_token) {};
+    /// Failed attempts no longer count.
+    Unlock UnlockOperator UnlockOperatorRequest UnlockOperatorResponse
+        (message) OperatorChange::Unlock, (_token) {};
+    /// Loses the authenticator, may enrol again.
+    ResetMfa ResetOperatorMfa ResetOperatorMfaRequest ResetOperatorMfaResponse
+        (message) OperatorChange::ResetMfa,
+        (token) { enrolment_token: token.map(|token| token.to_string()).unwrap_or_default() };
+    /// Has other roles.
+    SetRoles SetOperatorRoles SetOperatorRolesRequest SetOperatorRolesResponse
+        (message) OperatorChange::SetRoles(roles(&message.roles)?), (_token) {};
+}
