@@ -5,7 +5,9 @@
 
 mod bounds;
 mod file;
+pub mod issuer;
 
+use issuer::Issuer;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::policy::role::RoleTable;
 use std::fmt;
@@ -32,6 +34,8 @@ pub struct Config {
     pub cache: Cache,
     /// Who may do what.
     pub principals: RoleTable,
+    /// Whose access tokens are taken.
+    pub issuers: Vec<Issuer>,
     /// How far a new key must have travelled before it is used.
     pub key_durability: KeyDurability,
     /// A development instance; clients are told.

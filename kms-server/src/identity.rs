@@ -1,16 +1,21 @@
 //! Who is at the other end: TLS configuration, trust, and the principal of a certificate. Never
 //! decides what a principal may do, and never reads a certificate from a header.
 
+pub mod authorization;
 pub mod certificate;
 pub mod connection;
+pub mod token;
 mod trust;
 
+pub use authorization::Authorization;
 pub use connection::Connection;
 pub use trust::{BadFile, ClientCertificate, Files};
 
+use crate::config::issuer::Issuer;
 use crate::system::clock::Clock;
 use arc_swap::ArcSwap;
 use certificate::Presented;
+use kms_core::name::PrincipalName;
 use kms_core::policy::{Authentication, Principal, RoleTable};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
@@ -18,6 +23,7 @@ use rustls_pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use token::{Refusal, Tokens, Verified};
 use tokio::sync::Notify;
 use trust::{Contents, Trust};
 
@@ -35,6 +41,7 @@ pub struct Identity {
     principals: RoleTable,
     clock: Arc<dyn Clock>,
     trust: ArcSwap<Trust>,
+    tokens: Tokens,
     // fingerprint of the contents tried last, good or bad: a bad file is complained about once
     tried: Mutex<[u8; 32]>,
 }
@@ -55,11 +62,13 @@ impl Identity {
         files: Files,
         demand: ClientCertificate,
         principals: RoleTable,
+        issuers: Vec<Issuer>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BadFile> {
         let contents = Contents::read(&files)?;
         let trust = Trust::new(1, &files, &contents, demand, &clock)?;
         Ok(Self {
+            tokens: Tokens::new(issuers, &clock)?,
             tried: Mutex::new(contents.fingerprint()),
             files,
             demand,
@@ -87,8 +96,13 @@ impl Identity {
         Ok(true)
     }
 
-    /// Looks at the files every [`POLL_EVERY`] and whenever `asked`; never ends.
+    /// Looks at the files every [`POLL_EVERY`] and whenever `asked`, and at the issuers' keys; never ends.
     pub async fn keep_fresh(self: Arc<Self>, asked: Arc<Notify>) {
+        let tokens = self.tokens.keep_fresh(&*self.clock);
+        tokio::join!(Arc::clone(&self).keep_files_fresh(asked), tokens);
+    }
+
+    async fn keep_files_fresh(self: Arc<Self>, asked: Arc<Notify>) {
         loop {
             let next = self.clock.monotonic().saturating_add(POLL_EVERY);
             tokio::select! {
@@ -143,32 +157,117 @@ impl Identity {
         connection
     }
 
-    /// The principal behind `connection` as of now: asked on every call, because a certificate
-    /// expires and is revoked while its connection lives. Cheap while the trust is unchanged.
+    /// The principal of a call as of now: asked on every call, because certificates and tokens expire and are
+    /// revoked while a connection lives. Cheap while nothing changed. Waits only for a key that the token's issuer
+    /// may have made since its keys were last fetched.
     ///
     /// # Errors
-    /// [`Reason::Unauthenticated`]: no certificate, one without a principal's name, out of its
-    /// validity, revoked, or of an authority that is no longer trusted.
-    pub fn identify(&self, connection: &Connection, now: Timestamp) -> Result<Principal, Reason> {
-        let presented = connection.presented().ok_or(Reason::Unauthenticated)?;
-        let name = presented.name().map_err(|_| Reason::Unauthenticated)?;
+    /// [`Reason::Unauthenticated`]: neither certificate nor token, one that is not acceptable, or both that do
+    /// not belong together.
+    pub async fn identify(
+        &self,
+        connection: &Connection,
+        authorization: &Authorization,
+        now: Timestamp,
+    ) -> Result<Principal, Reason> {
+        let mut found = self.look_at(connection, authorization, now);
+        if let (Err(Refusal::UnknownKey), Some(token)) = (&found, authorization.token())
+            && self.tokens.refreshed(token, &*self.clock).await
+        {
+            found = self.look_at(connection, authorization, self.clock.now());
+        }
+        found.map_err(|refusal| {
+            if authorization.token().is_some() {
+                tracing::debug!(connection = connection.number(), %refusal, "a token was refused");
+            }
+            Reason::Unauthenticated
+        })
+    }
+
+    /// Whether the caller is somebody, without waiting for anything.
+    #[must_use]
+    pub fn knows(
+        &self,
+        connection: &Connection,
+        authorization: &Authorization,
+        now: Timestamp,
+    ) -> bool {
+        self.look_at(connection, authorization, now).is_ok()
+    }
+
+    fn look_at(
+        &self,
+        connection: &Connection,
+        authorization: &Authorization,
+        now: Timestamp,
+    ) -> Result<Principal, Refusal> {
+        match authorization {
+            Authorization::None => {
+                let name = self.certified(connection, now)?;
+                Ok(Principal {
+                    name: name.clone(),
+                    authentication: Authentication::Certificate,
+                    roles: self.principals.of(name),
+                    attributes: None,
+                    second_factor: None,
+                })
+            }
+            Authorization::Bearer(_) => {
+                let token = authorization.token().ok_or(Refusal::Form)?;
+                let verified = self.tokens.verify(token, now)?;
+                self.by_token(connection, &verified, now)
+            }
+            Authorization::Malformed => Err(Refusal::Form),
+        }
+    }
+
+    /// A certificate beside a token must be as good as one alone, and either be the one that the token is bound to
+    /// or name the same principal.
+    fn by_token(
+        &self,
+        connection: &Connection,
+        verified: &Verified,
+        now: Timestamp,
+    ) -> Result<Principal, Refusal> {
+        let mut principal = verified.principal.clone();
+        let Some(presented) = connection.presented() else {
+            let bound = verified.certificate().is_some();
+            return if bound {
+                Err(Refusal::Binding)
+            } else {
+                Ok(principal)
+            };
+        };
+        let name = self.certified(connection, now)?;
+        match verified.certificate() {
+            Some(bound) if bound == presented.sha256() => {}
+            Some(_) => return Err(Refusal::Binding),
+            None if *name == principal.name => {}
+            None => return Err(Refusal::TwoNames),
+        }
+        principal.authentication = Authentication::CertificateAndToken;
+        Ok(principal)
+    }
+
+    /// The name in the connection's certificate, if that is acceptable now.
+    fn certified<'a>(
+        &self,
+        connection: &'a Connection,
+        now: Timestamp,
+    ) -> Result<&'a PrincipalName, Refusal> {
+        let presented = connection.presented().ok_or(Refusal::Certificate)?;
+        let name = presented.name().map_err(|_| Refusal::Certificate)?;
         if !presented.is_valid_at(now) {
-            return Err(Reason::Unauthenticated);
+            return Err(Refusal::Certificate);
         }
         let trust = self.trust.load();
         if !connection.is_verified(trust.generation, now, VERIFY_EVERY) {
             trust
                 .verify(presented.chain(), now)
-                .map_err(|_| Reason::Unauthenticated)?;
+                .map_err(|_| Refusal::Certificate)?;
             connection.set_verified(trust.generation, now);
         }
-        Ok(Principal {
-            name: name.clone(),
-            authentication: Authentication::Certificate,
-            roles: self.principals.of(name),
-            attributes: None,
-            second_factor: None,
-        })
+        Ok(name)
     }
 }
 

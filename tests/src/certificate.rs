@@ -1,11 +1,12 @@
 //! Certificates of the kit's own making: a stranger's authority, and a whole installation's where no daemon makes it.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
 
 /// A certificate with its key.
 #[derive(Debug)]
@@ -50,6 +51,22 @@ impl Authority {
         let certificate = params.self_signed(&key).expect("a certificate");
         Self {
             certificate: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// The one that `kms-server dev` made in its folder `pki`.
+    #[must_use]
+    pub fn of_development(pki: &Path) -> Self {
+        let read = |name| std::fs::read_to_string(pki.join(name)).expect("a file of the PKI");
+        let key = KeyPair::from_pem(&read("ca.key")).expect("the authority's key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "KMS development CA");
+        Self {
+            certificate: read("ca.pem"),
             issuer: Issuer::new(params, key),
         }
     }

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -20,6 +20,24 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
+
+/// The certificate that the server shows a new connection.
+///
+/// # Errors
+/// The handshake failed or the server hung up.
+pub async fn shown_by(
+    address: SocketAddr,
+    credentials: &Credentials,
+) -> std::io::Result<CertificateDer<'static>> {
+    let tcp = TcpStream::connect(address).await?;
+    let connector = TlsConnector::from(credentials.config.clone());
+    let tls = connector
+        .connect(credentials.server_name.clone(), tcp)
+        .await?;
+    let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+    let leaf = chain.first().ok_or(std::io::ErrorKind::NotFound)?;
+    Ok(leaf.clone().into_owned())
+}
 
 /// One connection.
 #[derive(Debug, Clone)]

@@ -128,6 +128,7 @@ impl Peer {
             key: self.path("client.key"),
             connections: 1,
             dev_mode: false,
+            operator: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod context;
 pub mod operator;
+mod principal;
 pub mod shred;
 
 pub use context::KeyContext;

@@ -27,6 +27,10 @@ pub enum Authentication {
     Internal = 2,
     /// A session of an operator: password, code and an operator's certificate.
     OperatorSession = 3,
+    /// An access token of a configured issuer.
+    Token = 4,
+    /// Both, for the same principal or bound to one another.
+    CertificateAndToken = 5,
 }
 
 /// Who calls, once identified.

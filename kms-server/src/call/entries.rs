@@ -128,6 +128,8 @@ impl Service {
         let Some(query) = query(&message, &at, live)? else {
             return Ok(v1::ListEntriesResponse::default());
         };
+        // reading takes its time, and a restriction waits for whoever holds the snapshot
+        drop(held);
         let audit = self.audit.clone();
         let read = tokio::task::spawn_blocking(move || audit.read(&query)).await;
         let page = read.map_err(|_| Reason::Internal)?.map_err(|error| {
@@ -140,9 +142,11 @@ impl Service {
             }
         }
         let entries = page.entries.into_iter();
+        let pager = self.pager(live, ticket);
         let next = page
             .next
-            .map(|sequence| at.pager.token(&sequence.to_be_bytes()));
+            .map(|sequence| pager.token(&sequence.to_be_bytes()));
+        let held = live.state.hold();
         Ok(v1::ListEntriesResponse {
             entries: entries
                 .map(|logged| self.entry(logged, live, &held.snapshot))

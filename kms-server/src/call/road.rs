@@ -1,7 +1,7 @@
 //! What the transport gives to the road of a call and what it takes back. No gRPC words here: a
 //! road neither knows status codes nor frames, and the transport knows no message.
 
-use crate::identity::Connection;
+use crate::identity::{Authorization, Connection};
 use bytes::Bytes;
 use kms_core::engine::view::Refusal;
 use kms_core::name::CallId;
@@ -40,8 +40,10 @@ pub struct Incoming {
     pub id: CallId,
     /// What is asked.
     pub method: &'static Method,
-    /// Over which connection; the road identifies the caller from it on every call.
+    /// Over which connection; the road identifies the caller from it and from `authorization` on every call.
     pub connection: Arc<Connection>,
+    /// An access token, when the call brings one.
+    pub authorization: Authorization,
     /// When the caller gives up, on the daemon's monotonic clock. The transport answers
     /// `DEADLINE_EXCEEDED` then and drops the road's future.
     pub deadline: Duration,
@@ -64,6 +66,8 @@ pub struct Early {
     pub method: Option<&'static Method>,
     /// Over which connection.
     pub connection: Arc<Connection>,
+    /// As in [`Incoming`].
+    pub authorization: Authorization,
     /// As in [`Incoming`].
     pub trace_id: Option<[u8; 16]>,
     /// Why.

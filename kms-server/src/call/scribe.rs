@@ -148,8 +148,7 @@ impl Scribe {
             id
         };
         match author.connection {
-            // an operator's session speaks over the connection of a certificate, which has an id of its own
-            Some(connection) if principal.authentication == Authentication::Certificate => {
+            Some(connection) if connection.is_own(&principal.name) => {
                 *connection.introduction.principal.get_or_init(derive)
             }
             _ => derive(),
@@ -199,11 +198,11 @@ impl Scribe {
         keys: &Keys<'_>,
     ) {
         let month = Month::of(author.at.time);
-        if let (Some(connection), Some(principal)) = (author.connection, author.principal) {
-            if connection.introduction.is_due(principal, month.number()) {
-                let leaf = self.caller(author, connection, &principal.name, keys);
-                append(lane, author.space(), leaf);
-            }
+        if let (Some(connection), Some(principal)) = (author.connection, author.principal)
+            && connection.to_introduce(&principal.name, month.number())
+        {
+            let leaf = self.caller(author, connection, &principal.name, keys);
+            append(lane, author.space(), leaf);
         }
         self.introduce_self(lane, author, month, keys);
         let Some(snapshot) = snapshot else {

@@ -48,7 +48,10 @@ impl Service {
     /// Who calls, then the road.
     async fn journey(&self, lane: &Lane, call: Incoming) -> Result<Bytes, Refusal> {
         let now = self.clock.now();
-        let principal = match self.identity.identify(&call.connection, now) {
+        let known = self
+            .identity
+            .identify(&call.connection, &call.authorization, now);
+        let principal = match known.await {
             Ok(principal) => principal,
             Err(reason) => {
                 self.strangers
@@ -262,7 +265,10 @@ impl Road for Service {
     async fn refused(&self, lane: &Lane, early: Early) {
         let now = self.clock.now();
         let connection = &*early.connection;
-        let known = self.identity.identify(connection, now);
+        let known = self
+            .identity
+            .identify(connection, &early.authorization, now)
+            .await;
         let (Ok(principal), false) = (known, early.reason == Reason::ResourceExhausted) else {
             self.strangers
                 .note(connection.peer().ip(), early.reason, now);

@@ -1,10 +1,13 @@
 //! The file's own shape, key by key, and its way into [`Config`].
 
+mod issuers;
+
 use super::bounds::{Places, Problem, duration, number, required, word};
 use super::{
     Audit, Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits,
     Log, Operators, Seal, Server, SynchronisedProbe, Tls,
 };
+use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
 use kms_core::policy::role::{Role, RoleTable, Roles};
@@ -29,8 +32,8 @@ tables! {
     File {
         key_durability: String, dev_mode: bool, server: ServerTable, tls: TlsTable, data: DataTable,
         audit: AuditTable, seal: SealTable, clock: ClockTable, cache: CacheTable,
-        principals: BTreeMap<String, Vec<String>>, operators: OperatorsTable,
-        log: LogTable,
+        principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>,
+        operators: OperatorsTable, log: LogTable,
     }
     ServerTable {
         listen: String, client_certificate: String, reflection: bool, web_origins: Vec<String>,
@@ -95,6 +98,7 @@ pub(super) fn parse(
         },
         operators: operators(&file.operators.unwrap_or_default(), file.dev_mode)?,
         principals: principals(file.principals.unwrap_or_default())?,
+        issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
         key_durability,
         dev_mode: file.dev_mode.unwrap_or(false),
         log: log(&file.log.unwrap_or_default())?,

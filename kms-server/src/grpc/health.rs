@@ -7,6 +7,7 @@ use super::method;
 use super::reply::{Part, Reply};
 use super::status::ok_trailers;
 use crate::call::road::Road;
+use crate::identity::Authorization;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -41,7 +42,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
     let watch = request.uri().path() == WATCH;
-    let mut messages = line.messages(request.into_body());
+    let mut messages = line.messages(request.into_body(), &Authorization::None);
     let clock = &*line.worker.shared.clock;
     let at = clock
         .monotonic()

@@ -10,7 +10,7 @@ use super::runtime::Worker;
 use super::status::{refusal_headers, request_id_value};
 use super::{health, method, stream, web};
 use crate::call::road::{Credentials, Early, Incoming, Method, Road};
-use crate::identity::Connection;
+use crate::identity::{Authorization, Connection};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -50,6 +50,7 @@ pub(super) struct Call {
     pub(super) id: CallId,
     pub(super) method: Option<&'static Method>,
     pub(super) trace_id: Option<[u8; 16]>,
+    pub(super) authorization: Authorization,
     pub(super) credentials: Option<Rc<Given>>,
 }
 
@@ -113,6 +114,7 @@ impl<R: Road> Line<R> {
             method: method::find(path),
             trace_id: head::trace_id(headers),
             credentials: Given::read(headers),
+            authorization: Authorization::read(headers),
         };
         let Some(underway) = self.enter() else {
             let note = "too many calls are under way";
@@ -156,7 +158,7 @@ impl<R: Road> Line<R> {
         let deadline = clock
             .monotonic()
             .saturating_add(timeout.min(limits.deadline_max));
-        let mut messages = self.messages(request.into_body());
+        let mut messages = self.messages(request.into_body(), &call.authorization);
         let message = match within(clock, deadline, messages.only()).await {
             Ended::Done(Ok(message)) if !timeout.is_zero() => message,
             Ended::Done(Err(broken)) => return self.refuse_broken(call, broken).await,
@@ -169,16 +171,17 @@ impl<R: Road> Line<R> {
                 return self.refuse(call, Reason::Internal, note).await;
             }
         };
-        match self.travel(&call, method, deadline, message).await {
-            Ok(reply) => success(call.id, Reply::Single(frame(&reply))),
-            Err(refusal) => failure(call.id, &refusal),
+        let id = call.id;
+        match self.travel(call, method, deadline, message).await {
+            Ok(reply) => success(id, Reply::Single(frame(&reply))),
+            Err(refusal) => failure(id, &refusal),
         }
     }
 
     /// Over the road, until the deadline.
     pub(super) async fn travel(
         &self,
-        call: &Call,
+        call: Call,
         method: &'static Method,
         deadline: Duration,
         message: Message,
@@ -187,6 +190,7 @@ impl<R: Road> Line<R> {
             id: call.id,
             method,
             connection: Arc::clone(&self.connection),
+            authorization: call.authorization,
             deadline,
             trace_id: call.trace_id,
             credentials: call.credentials.as_ref().map(|given| given.next()),
@@ -219,12 +223,17 @@ impl<R: Road> Line<R> {
     }
 
     /// The messages of a body; who has no name may send but small ones.
-    pub(super) fn messages<B: Body<Data = Bytes> + Unpin>(&self, body: B) -> Messages<B> {
+    pub(super) fn messages<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        body: B,
+        authorization: &Authorization,
+    ) -> Messages<B> {
         let shared = &self.worker.shared;
-        let named = self
-            .connection
-            .presented()
-            .is_some_and(|p| p.name().is_ok());
+        let presented = self.connection.presented();
+        let named = presented.is_some_and(|presented| presented.name().is_ok()) || {
+            let now = shared.clock.now();
+            shared.identity.knows(&self.connection, authorization, now)
+        };
         let limit = if named {
             shared.limits.message_bytes
         } else {
@@ -256,15 +265,17 @@ impl<R: Road> Line<R> {
         reason: Reason,
         note: &'static str,
     ) -> Response<Reply> {
-        self.record(&call, reason, note).await;
-        failure(call.id, &reason.into())
+        let id = call.id;
+        self.record(call, reason, note).await;
+        failure(id, &reason.into())
     }
 
-    pub(super) async fn record(&self, call: &Call, reason: Reason, note: &'static str) {
+    pub(super) async fn record(&self, call: Call, reason: Reason, note: &'static str) {
         let early = Early {
             id: call.id,
             method: call.method,
             connection: Arc::clone(&self.connection),
+            authorization: call.authorization,
             trace_id: call.trace_id,
             reason,
             note,
@@ -278,13 +289,15 @@ impl<R: Road> Line<R> {
             id: self.next_id(),
             method: None,
             trace_id: None,
+            authorization: Authorization::None,
             credentials: None,
         };
-        self.record(&call, Reason::InvalidArgument, note).await;
+        let id = call.id;
+        self.record(call, Reason::InvalidArgument, note).await;
         let mut response = Response::new(Reply::Empty);
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(kms_proto::REQUEST_ID_METADATA, request_id_value(call.id));
+        headers.insert(kms_proto::REQUEST_ID_METADATA, request_id_value(id));
         response
     }
 }

@@ -47,13 +47,15 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
     let (parts, receiver) = mpsc::channel(WAITING);
-    let id = call.id;
     let shared = &underway.line().worker.shared;
     // without a timeout of its own a stream may last; each of its calls may not
     let until = timeout.map_or(Duration::MAX, |timeout| {
         shared.clock.monotonic().saturating_add(timeout)
     });
-    let messages = underway.line().messages(request.into_body());
+    let messages = underway
+        .line()
+        .messages(request.into_body(), &call.authorization);
+    let id = call.id;
     let stream = Calls {
         underway,
         first: Some(call.clone()),
@@ -135,7 +137,6 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
         message: Message,
     ) -> Result<(), (Reason, &'static str)> {
         let call = self.next_call(line);
-        let id = call.id;
         let method = call
             .method
             .ok_or((Reason::Unimplemented, "no such method"))?;
@@ -148,10 +149,11 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
             .monotonic()
             .saturating_add(shared.limits.deadline_max)
             .min(self.until);
+        let id = call.id;
         let task = tokio::task::spawn_local(async move {
             underway
                 .line()
-                .travel(&call, method, deadline, message)
+                .travel(call, method, deadline, message)
                 .await
         });
         self.travelling.push_back(Travelling { id, task });
@@ -160,8 +162,9 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
 
     async fn end(&mut self, line: &Rc<Line<R>>, reason: Reason, note: &'static str) -> HeaderMap {
         let call = self.next_call(line);
-        line.record(&call, reason, note).await;
-        refusal_headers(call.id, &reason.into())
+        let id = call.id;
+        line.record(call, reason, note).await;
+        refusal_headers(id, &reason.into())
     }
 
     fn next_call(&mut self, line: &Rc<Line<R>>) -> Call {

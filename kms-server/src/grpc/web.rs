@@ -51,7 +51,9 @@ pub(super) fn preflight<B>(request: &Request<B>) -> Response<Reply> {
     );
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type,grpc-timeout,traceparent,x-grpc-web,x-user-agent"),
+        HeaderValue::from_static(
+            "authorization,content-type,grpc-timeout,traceparent,x-grpc-web,x-user-agent",
+        ),
     );
     response
 }

@@ -4,8 +4,8 @@
 use super::certificate::Presented;
 use kms_core::audit::leaf::PrincipalId;
 use kms_core::name::PrincipalName;
-use kms_core::policy::{Authentication, Principal};
 use kms_core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -27,29 +27,16 @@ pub struct Connection {
 /// What the audit log knows of a connection's caller.
 #[derive(Debug, Default)]
 pub struct Introduction {
-    /// The id that stands for the principal, once the directory's key was at hand.
+    /// The id that stands for the certificate's principal, once the directory's key was at hand.
     pub principal: OnceLock<PrincipalId>,
-    /// Number of the month in which it was introduced last; 0: not yet.
+    // number of the month in which it was introduced last; 0: not yet
     month: AtomicU16,
-    /// The operator who spoke over it last, and the month of that introduction.
-    operator: Mutex<Option<(PrincipalName, u16)>>,
+    // the same for those whom tokens named over this connection
+    others: Mutex<BTreeMap<PrincipalName, u16>>,
 }
 
-impl Introduction {
-    /// Whether the log must be told who `principal` is, in this month; asked once, it is not due again.
-    pub fn is_due(&self, principal: &Principal, month: u16) -> bool {
-        if principal.authentication != Authentication::OperatorSession {
-            return self.month.swap(month, Ordering::Relaxed) != month;
-        }
-        let mut last = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = last.as_ref();
-        let is_known = known.is_some_and(|(name, of)| *name == principal.name && *of == month);
-        if !is_known {
-            *last = Some((principal.name.clone(), month));
-        }
-        !is_known
-    }
-}
+/// Principals of one connection whose introduction is remembered; with more, some are introduced again.
+const OTHERS_MAX: usize = 64;
 
 impl Connection {
     /// `number` is unique within this start of the daemon, from 1.
@@ -64,7 +51,7 @@ impl Connection {
             introduction: Introduction {
                 principal: OnceLock::new(),
                 month: AtomicU16::new(0),
-                operator: Mutex::new(None),
+                others: Mutex::new(BTreeMap::new()),
             },
         }
     }
@@ -85,6 +72,27 @@ impl Connection {
     #[must_use]
     pub const fn presented(&self) -> Option<&Presented> {
         self.presented.as_ref()
+    }
+
+    /// Whether `name` is the one in its certificate.
+    #[must_use]
+    pub fn is_own(&self, name: &PrincipalName) -> bool {
+        let own = self.presented.as_ref().map(Presented::name);
+        own.is_some_and(|own| own == Ok(name))
+    }
+
+    /// Whether `name` must be introduced in this month over this connection; says so once.
+    #[must_use]
+    pub fn to_introduce(&self, name: &PrincipalName, month: u16) -> bool {
+        let known = &self.introduction;
+        if self.is_own(name) {
+            return known.month.swap(month, Ordering::Relaxed) != month;
+        }
+        let mut others = known.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.len() >= OTHERS_MAX && !others.contains_key(name) {
+            others.clear();
+        }
+        others.insert(name.clone(), month) != Some(month)
     }
 
     pub(super) fn is_verified(&self, generation: u64, now: Timestamp, within: Duration) -> bool {

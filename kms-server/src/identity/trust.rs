@@ -124,7 +124,7 @@ impl Trust {
     }
 }
 
-fn bad(what: &'static str, path: &Path, why: impl ToString) -> BadFile {
+pub(super) fn bad(what: &'static str, path: &Path, why: impl ToString) -> BadFile {
     BadFile {
         what,
         path: path.to_path_buf(),
@@ -206,8 +206,7 @@ fn server_config(
     }
     let key = PrivateKeyDer::from_pem_slice(&contents.key)
         .map_err(|error| bad("server key", &files.key, error))?;
-    let time: Arc<dyn TimeProvider> = Arc::new(ClockTime(Arc::clone(clock)));
-    let mut config = ServerConfig::builder_with_details(provider(), time)
+    let mut config = ServerConfig::builder_with_details(provider(), clock_time(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| bad(WHAT, &files.certificate, error))?
         .with_client_cert_verifier(clients)
@@ -230,6 +229,10 @@ fn unix_time(time: Timestamp) -> UnixTime {
 }
 
 /// The daemon's clock for rustls.
+pub(super) fn clock_time(clock: &Arc<dyn Clock>) -> Arc<dyn TimeProvider> {
+    Arc::new(ClockTime(Arc::clone(clock)))
+}
+
 struct ClockTime(Arc<dyn Clock>);
 
 impl TimeProvider for ClockTime {

@@ -211,17 +211,18 @@ impl Publishing {
         }
     }
 
-    async fn finish(&mut self, steps: Vec<Step>, writer: &Writer) {
+    async fn finish(&mut self, mut steps: Vec<Step>, writer: &Writer) {
         let mut appending = Vec::with_capacity(steps.len());
         let mut logged = 0;
-        for step in &steps {
+        for step in &mut steps {
             if step.leaves.is_empty() {
                 continue;
             }
             let luggage = self.publisher.take_luggage(&step.leaves);
             logged = step.change;
             appending.push(self.audit.append(Submission {
-                leaves: step.leaves.clone(),
+                // should the log fail, the outbox still has them
+                leaves: std::mem::take(&mut step.leaves),
                 usage: luggage.usage,
                 space: luggage.space,
             }));

@@ -130,7 +130,8 @@ fn load_identity(start: &Start) -> Result<Identity, Failure> {
         ClientCertificate::Optional => identity::ClientCertificate::Optional,
     };
     let principals = start.config.principals.clone();
-    Identity::load(files, demand, principals, Arc::clone(&start.clock))
+    let issuers = start.config.issuers.clone();
+    Identity::load(files, demand, principals, issuers, Arc::clone(&start.clock))
         .map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))
 }
 

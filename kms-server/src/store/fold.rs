@@ -11,9 +11,9 @@ use kms_core::key::record::Record;
 use std::collections::HashMap;
 
 /// Records in one transaction after which it takes no further change.
-const RECORDS_MAX: usize = 4_096;
+const RECORDS_MAX: usize = 1_024;
 /// Bytes in one transaction after which it takes no further change.
-const BYTES_MAX: usize = 2 * 1024 * 1024;
+const BYTES_MAX: usize = 1024 * 1024;
 
 /// Why a record could not be folded in.
 #[derive(Debug, thiserror::Error)]

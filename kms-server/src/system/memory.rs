@@ -5,7 +5,7 @@ use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::{CapabilitySet, capabilities, disable_transparent_huge_pages};
 
 /// Memory that must be lockable before all of it is: a lower limit would make allocations fail later.
 const LOCKABLE_MIN: u64 = 64 << 30;
@@ -23,6 +23,10 @@ pub fn harden() -> Vec<String> {
     }
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         warnings.push(format!("the process could not be made undumpable: {error}"));
+    }
+    // Locked memory is never given back, so a page of 2 MiB for the sake of one block stays for good.
+    if let Err(error) = disable_transparent_huge_pages(true) {
+        warnings.push(format!("huge pages could not be switched off: {error}"));
     }
     warnings.extend(lock_memory());
     warnings

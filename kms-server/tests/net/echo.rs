@@ -67,7 +67,10 @@ impl Road for Echo {
 
     async fn travel(&self, _: &Self::Lane, call: Incoming) -> Result<Bytes, Refusal> {
         let now = self.clock.now();
-        let principal = match self.identity.identify(&call.connection, now) {
+        let known = self
+            .identity
+            .identify(&call.connection, &call.authorization, now);
+        let principal = match known.await {
             Ok(principal) => principal.name.as_str().to_owned(),
             Err(reason) => {
                 self.seen.send_modify(|seen| seen.strangers += 1);
@@ -145,7 +148,14 @@ impl Server {
         let clock = Arc::new(ManualClock::new(NOW));
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let identity = Arc::new(
-            Identity::load(files, demand, RoleTable::default(), Arc::clone(&shared)).unwrap(),
+            Identity::load(
+                files,
+                demand,
+                RoleTable::default(),
+                Vec::new(),
+                Arc::clone(&shared),
+            )
+            .unwrap(),
         );
         let (sealed, is_sealed) = watch::channel(false);
         let mut settings = Settings {

@@ -27,6 +27,8 @@ mod shred;
 #[cfg(test)]
 mod startup;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod tour;
 
 /// `full` when `KMS_TESTS_FULL` is set, else `scaled`.

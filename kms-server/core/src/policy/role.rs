@@ -213,8 +213,10 @@ impl Decide for ByRole {
     ) -> bool {
         match principal.authentication {
             Authentication::Internal => Role::Internal.allows(action),
-            // a certificate is nobody's person, and a session nobody's service
-            Authentication::Certificate => {
+            // a certificate or token is nobody's person, and a session nobody's service
+            Authentication::Certificate
+            | Authentication::Token
+            | Authentication::CertificateAndToken => {
                 let taken = |role: &Role| matches!(role, Role::Service | Role::OperatorCertificate);
                 // status is for whoever is authenticated, in a role or not
                 action == Action::GetStatus

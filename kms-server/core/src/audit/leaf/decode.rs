@@ -160,6 +160,8 @@ fn authentication(number: u8) -> Result<Option<Authentication>, Malformed> {
         1 => Ok(Some(Authentication::Certificate)),
         2 => Ok(Some(Authentication::Internal)),
         3 => Ok(Some(Authentication::OperatorSession)),
+        4 => Ok(Some(Authentication::Token)),
+        5 => Ok(Some(Authentication::CertificateAndToken)),
         _ => Err(Malformed),
     }
 }
