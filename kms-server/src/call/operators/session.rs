@@ -32,7 +32,10 @@ impl Service {
     ) -> Option<(Principal, Session)> {
         use kms_core::policy::Role::OperatorCertificate;
         let token = credentials?.session.as_ref()?;
-        if BY_CERTIFICATE.contains(&method) || !certificate.roles.contains(OperatorCertificate) {
+        // a certificate alone: a token stands for a service, and no service is a way around a second factor
+        let is_desk = certificate.authentication == Authentication::Certificate
+            && certificate.roles.contains(OperatorCertificate);
+        if BY_CERTIFICATE.contains(&method) || !is_desk {
             return None;
         }
         let live = self.gate.live()?;

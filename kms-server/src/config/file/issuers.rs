@@ -193,7 +193,7 @@ fn grants(key: &str, tables: Vec<GrantTable>) -> Result<Vec<Grant>, Problem> {
 }
 
 fn grant(key: &str, table: GrantTable) -> Result<Grant, Problem> {
-    let known = [("service", Role::Service), ("auditor", Role::Auditor)];
+    let known = [("service", Role::Service)];
     let at = |word: &str| format!("{key}.{word}");
     let name = required(&at("principal"), table.principal)?;
     let principal = PrincipalName::parse_canonical(&name)
