@@ -3,7 +3,6 @@
 //! Codes come from the secret beside a development installation, each step once, in one order with those of the
 //! command line; nothing waits for the next half minute.
 
-use bytes::Bytes;
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use http::HeaderValue;
 use kms_core::policy::{Action, Freshness};
@@ -205,8 +204,9 @@ fn freshness(method: &str) -> Freshness {
 pub fn totp(secret: &[u8], step: u64) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
     let tag = hmac::sign(&key, &step.to_be_bytes());
-    let tag: Bytes = Bytes::copy_from_slice(tag.as_ref());
-    let at = usize::from(tag[tag.len() - 1] & 15);
-    let number = u32::from_be_bytes(tag[at..at + 4].try_into().expect("four bytes"));
+    let tag = tag.as_ref();
+    let at = tag.last().map_or(0, |last| usize::from(last & 15));
+    let four = tag.get(at..at + 4).and_then(|four| four.try_into().ok());
+    let number = u32::from_be_bytes(four.expect("twenty bytes"));
     format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
 }

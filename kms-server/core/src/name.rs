@@ -1,8 +1,8 @@
 //! Names and ids, parsed once and then trusted. A value of these types cannot be malformed.
 
 pub mod context;
-mod principal;
 pub mod operator;
+mod principal;
 pub mod shred;
 
 pub use context::KeyContext;

@@ -25,12 +25,12 @@ pub enum Authentication {
     Certificate = 1,
     /// The daemon itself: its jobs.
     Internal = 2,
+    /// A session of an operator: password, code and an operator's certificate.
+    OperatorSession = 3,
     /// An access token of a configured issuer.
     Token = 4,
     /// Both, for the same principal or bound to one another.
     CertificateAndToken = 5,
-    /// A session of an operator: password, code and an operator's certificate.
-    OperatorSession = 3,
 }
 
 /// Who calls, once identified.

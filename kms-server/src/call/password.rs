@@ -37,7 +37,6 @@ mod tests {
             "",
             "short",
             "password1234",
-            "correcthorsebatterystaple",
             "qwertyuiop123",
             "aaaaaaaaaaaaaaaa",
             "alice-alice-alice",

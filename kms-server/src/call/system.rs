@@ -182,8 +182,10 @@ impl Service {
     ) -> Result<v1::SealResponse, Refusal> {
         ticket.action = Action::Seal;
         let decoded = self.decode::<v1::SealRequest>(call.method, call.body.clone());
-        let allowed = self
-            .allowed::<act::Seal>(ticket)
+        // sealed means sealed: a session ended with the unsealed state
+        let unsealed = self.gate.live().map(drop).ok_or(Reason::Sealed);
+        let allowed = unsealed
+            .and_then(|()| self.allowed::<act::Seal>(ticket))
             .map_err(Refused::from)
             .and_then(|()| decoded.map_err(Refused::from));
         if let Err(refused) = allowed {

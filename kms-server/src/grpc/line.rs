@@ -180,7 +180,7 @@ impl<R: Road> Line<R> {
     /// Over the road, until the deadline.
     pub(super) async fn travel(
         &self,
-        call: Call,
+        call: &Call,
         method: &'static Method,
         deadline: Duration,
         message: Message,
@@ -268,7 +268,7 @@ impl<R: Road> Line<R> {
         failure(call.id, &reason.into())
     }
 
-    pub(super) async fn record(&self, call: Call, reason: Reason, note: &'static str) {
+    pub(super) async fn record(&self, call: &Call, reason: Reason, note: &'static str) {
         let early = Early {
             id: call.id,
             method: call.method,

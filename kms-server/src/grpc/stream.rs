@@ -153,7 +153,7 @@ impl<R: Road, B: Body<Data = Bytes> + Unpin> Calls<R, B> {
         let task = tokio::task::spawn_local(async move {
             underway
                 .line()
-                .travel(call, method, deadline, message)
+                .travel(&call, method, deadline, message)
                 .await
         });
         self.travelling.push_back(Travelling { id, task });

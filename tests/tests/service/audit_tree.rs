@@ -139,6 +139,7 @@ fn forge_segment(dir: &Path, leaf: &[u8]) {
 
 /// What root can do to the files, and what is said of it.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of damages, each told apart")]
 async fn other_damage_is_found_too() {
     let installation = logged(600).await;
     let log = audit(&installation);

@@ -97,13 +97,15 @@ async fn operator_loop(caller: Caller, acknowledged: Shared, seed: u64) {
 
 /// Runs a mixed load and kills the daemon in the midst of it.
 async fn load_until_killed(installation: &Installation, daemon: Daemon, all: &Shared, seed: u64) {
+    let operator = daemon.caller(installation, Role::Operator).await;
+    // logs in: hashing a password takes longer than the load lasts
+    operator.versions("files").await.unwrap();
     let mut loops = JoinSet::new();
     for n in 0..8 {
         let caller = daemon.caller(installation, Role::Service).await;
         loops.spawn(service_loop(caller, all.clone(), seed * 100 + n));
     }
-    let caller = daemon.caller(installation, Role::Operator).await;
-    loops.spawn(operator_loop(caller, all.clone(), seed));
+    loops.spawn(operator_loop(operator, all.clone(), seed));
     // A random moment, not a wait for anything: the load runs meanwhile.
     let moment = SmallRng::seed_from_u64(seed).random_range(5..120);
     tokio::time::sleep(Duration::from_millis(moment)).await;

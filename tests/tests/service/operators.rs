@@ -381,6 +381,7 @@ fn oathtool(secret: &[u8], ahead: u64) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, from top to bottom")]
 async fn a_newcomer_enrols_with_another_implementation_and_logs_in() {
     if !crate::has_tool("oathtool") {
         return;

@@ -16,8 +16,9 @@ struct Floors {
 }
 
 /// Crate, folder of its source.
-const HOMES: [(&str, &str); 7] = [
+const HOMES: [(&str, &str); 8] = [
     ("cobblestone", "cobblestone"),
+    ("tlog", "tlog"),
     ("kms-proto", "proto"),
     ("kms-core", "kms-server/core"),
     ("kms-server", "kms-server"),

@@ -97,31 +97,8 @@ impl Operator {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let operator = match self {
             Self::List => return list(session).await,
-            Self::Add(add) => {
-                let answer = change!(
-                    session,
-                    add_operator,
-                    AddOperatorRequest {
-                        operator_id: add
-                            .name
-                            .strip_prefix("operators/")
-                            .unwrap_or(&add.name)
-                            .to_owned(),
-                        roles: Role::words(&add.roles)
-                    }
-                );
-                return token(session, answer.operator, answer.enrolment_token);
-            }
-            Self::ResetMfa(named) => {
-                let answer = change!(
-                    session,
-                    reset_operator_mfa,
-                    ResetOperatorMfaRequest {
-                        name: resource(&named.name)
-                    }
-                );
-                return token(session, answer.operator, answer.enrolment_token);
-            }
+            Self::Add(add) => return add.run(session).await,
+            Self::ResetMfa(named) => return reset_mfa(session, &named).await,
             Self::Disable(named) => {
                 change!(
                     session,
@@ -178,6 +155,32 @@ impl Operator {
         };
         session.show(&Shown::from(present(operator)?))
     }
+}
+
+impl Add {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let id = self.name.strip_prefix("operators/").unwrap_or(&self.name);
+        let answer = change!(
+            session,
+            add_operator,
+            AddOperatorRequest {
+                operator_id: id.to_owned(),
+                roles: Role::words(&self.roles)
+            }
+        );
+        token(session, answer.operator, answer.enrolment_token)
+    }
+}
+
+async fn reset_mfa(session: &Session, named: &Named) -> Result<(), Failure> {
+    let answer = change!(
+        session,
+        reset_operator_mfa,
+        ResetOperatorMfaRequest {
+            name: resource(&named.name)
+        }
+    );
+    token(session, answer.operator, answer.enrolment_token)
 }
 
 fn token(
