@@ -125,6 +125,8 @@ fn segment_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(dir)
         .unwrap()
         .map(|item| item.unwrap().path())
+        // folders are the tree's
+        .filter(|path| path.is_file())
         .collect();
     files.sort();
     files

@@ -113,13 +113,32 @@ impl Builder {
         Ok(Growing::new(edge.unwrap_or_default()))
     }
 
+    /// Up to what is durable now; what comes meanwhile is the next turn's, so that a busy log is signed too.
     fn grow(&mut self, mut growing: Growing) -> Result<Growing, Problem> {
+        let end = self.shared.segments.len();
+        while growing.edge.size() < end {
+            let before = growing.edge.size();
+            self.pass(&mut growing)?;
+            // a segment ended in between, or nothing more can be read
+            if growing.edge.size() == before {
+                return Err(Problem::Gap(before));
+            }
+        }
+        // also of a log that ends before its checkpoint
+        if growing.unproven && self.signed() > 0 {
+            let size = growing.edge.size();
+            return Err(Problem::Contradicted(self.signed().max(size)));
+        }
+        Ok(growing)
+    }
+
+    fn pass(&mut self, growing: &mut Growing) -> Result<(), Problem> {
         let shared = Arc::clone(&self.shared);
         let mut problem = None;
         walk_forward(
             &shared.segments,
             growing.edge.size(),
-            |sequence, leaf| match self.add(&mut growing, sequence, leaf) {
+            |sequence, leaf| match self.add(growing, sequence, leaf) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(found) => {
                     problem = Some(found);
@@ -127,18 +146,7 @@ impl Builder {
                 }
             },
         )?;
-        if let Some(problem) = problem {
-            return Err(problem);
-        }
-        // also of a log that ends before its checkpoint
-        let size = growing.edge.size();
-        if growing.unproven && self.signed() > 0 {
-            return Err(Problem::Contradicted(self.signed().max(size)));
-        }
-        if size < shared.segments.len() {
-            return self.grow(growing);
-        }
-        Ok(growing)
+        problem.map_or(Ok(()), Err)
     }
 
     fn add(&mut self, growing: &mut Growing, sequence: u64, leaf: &[u8]) -> Result<(), Problem> {
