@@ -1,7 +1,10 @@
 //! People: each code once, guesses that cost and count, fresh codes where the table says so, revocation on the
 //! next call, enrolment with a second implementation of TOTP.
 
-use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+mod desk;
+
+use data_encoding::BASE32_NOPAD;
+use desk::{Desk, signed, why};
 use kms_proto::v1::auth_service_client::AuthServiceClient;
 use kms_proto::v1::dataset_service_client::DatasetServiceClient;
 use kms_proto::v1::{
@@ -9,89 +12,10 @@ use kms_proto::v1::{
     EnableOperatorRequest, ListVersionsRequest, LoginRequest, LoginResponse, LogoutRequest,
     RotateDatasetRequest, ScheduleVersionDestructionRequest, UnlockOperatorRequest, WhoAmIRequest,
 };
-use kms_server::serve::Running;
-use kms_tests::caller::{Caller, dataset_name, reason};
+use kms_tests::caller::{Caller, dataset_name};
 use kms_tests::daemon::{Installation, Role};
-use kms_tests::in_process::InProcess;
-use kms_tests::operator::{Person, totp};
+use kms_tests::operator::totp;
 use std::process::Command;
-use std::time::Duration;
-use tonic::{Request, Status};
-
-/// A daemon in this process that takes codes as a production one does, and the operator's connection.
-struct Desk {
-    process: InProcess,
-    running: Running,
-    caller: Caller,
-}
-
-impl Desk {
-    async fn open() -> Self {
-        let process = InProcess::new();
-        let path = process.installation.dir().join("kms.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let text = text.replace("totp_steps_back = 2880", "totp_steps_back = 1");
-        std::fs::write(&path, text).unwrap();
-        let running = process.serve().await;
-        let caller = process.caller(&running, Role::Operator).await;
-        Self {
-            process,
-            running,
-            caller,
-        }
-    }
-
-    fn person(&self) -> &Person {
-        self.caller.wire.person().unwrap()
-    }
-
-    fn code(&self, steps: i64) -> String {
-        let step = self
-            .person()
-            .present_step()
-            .checked_add_signed(steps)
-            .unwrap();
-        totp(&self.person().secret(), step)
-    }
-
-    fn pass(&self, seconds: u64) {
-        self.process.clock.advance(Duration::from_secs(seconds));
-    }
-
-    async fn log_in(
-        &self,
-        user: &str,
-        password: &str,
-        code: &str,
-    ) -> Result<LoginResponse, Status> {
-        let request = LoginRequest {
-            user: user.into(),
-            password: password.into(),
-            code: code.into(),
-        };
-        let mut auth = AuthServiceClient::new(self.caller.wire.bare());
-        Ok(auth.login(request).await?.into_inner())
-    }
-
-    async fn try_code(&self, code: &str) -> Result<LoginResponse, Status> {
-        self.log_in("alice", &self.person().password(), code).await
-    }
-}
-
-fn signed<M>(message: M, session: &LoginResponse, code: Option<&str>) -> Request<M> {
-    let mut request = Request::new(message);
-    let token = BASE64URL_NOPAD.encode(&session.session_token);
-    let metadata = request.metadata_mut();
-    metadata.insert(kms_proto::SESSION_METADATA, token.parse().unwrap());
-    if let Some(code) = code {
-        metadata.insert(kms_proto::CODE_METADATA, code.parse().unwrap());
-    }
-    request
-}
-
-fn why<T>(answer: Result<T, Status>) -> String {
-    answer.map_or_else(|status| reason(&status), |_| "OK".to_owned())
-}
 
 #[tokio::test]
 async fn a_code_is_taken_once_whatever_its_spelling_race_or_restart() {
