@@ -47,6 +47,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Free bytes that are kept for operators: with less, submissions of the data plane are refused.
     pub reserve_bytes: u64,
+    /// Whether tiles and checkpoints are made. Without them the log proves nothing: only for measuring what they cost.
+    pub tree: bool,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
         Self {
             segment_bytes: 64 << 20,
             reserve_bytes: 256 << 20,
+            tree: true,
         }
     }
 }
@@ -160,11 +163,13 @@ impl AuditLog {
         });
         let handle = committer::start(Arc::clone(&shared), recovered.active, &recovered.opened)
             .map_err(|source| OpenError::io(dir, source))?;
-        let tree = tree::start(Arc::clone(&shared)).map_err(|source| OpenError::io(dir, source))?;
+        let tree = options.tree.then(|| tree::start(Arc::clone(&shared)));
+        let tree = tree.transpose();
+        let tree = tree.map_err(|source| OpenError::io(dir, source))?;
         let thread = Arc::new(CommitterThread {
             shared: Arc::clone(&shared),
             handle: Mutex::new(Some(handle)),
-            tree: Mutex::new(Some(tree)),
+            tree: Mutex::new(tree),
         });
         Ok((Self { shared, thread }, recovered.opened))
     }

@@ -156,6 +156,8 @@ pub struct Audit {
     pub segment_bytes: u64,
     /// The data plane stops when less than this is free on the log's disk.
     pub reserve_bytes: u64,
+    /// Whether the log proves itself. No file can say no: only `dev`, for the bench.
+    pub tree: bool,
 }
 
 /// `[seal]`.

@@ -36,6 +36,8 @@ pub struct Options {
     pub directory: PathBuf,
     /// Where to listen; without it, what `kms.toml` says, or 127.0.0.1:7400 at the first start.
     pub listen: Option<SocketAddr>,
+    /// Whether the audit log has its tree; without it only the bench runs, to show what the tree costs.
+    pub tree: bool,
 }
 
 /// A development installation, whole and ready to be served.
@@ -85,6 +87,7 @@ pub fn prepare(
     }
     let mut config = Config::load(&file)?;
     config.server.listen = listen;
+    config.audit.tree = options.tree;
     let keyring = Keyring::open(&config.data.keyring())?;
     write_public_files(&place, &config, &keyring, listen)?;
     let announcement = text::announcement(&place, &config, &keyring, !written);

@@ -48,6 +48,9 @@ enum Command {
         /// A loopback address [first start: 127.0.0.1:7400, later: as in DIR/kms.toml].
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// The audit log proves nothing (for the bench, which compares).
+        #[arg(long, hide = true)]
+        without_audit_tree: bool,
     },
 }
 
@@ -80,10 +83,15 @@ fn start(command: Command) -> Result<(), Failure> {
             };
             serve_until_stopped(start, "")
         }
-        Command::Dev { dir, listen } => {
+        Command::Dev {
+            dir,
+            listen,
+            without_audit_tree,
+        } => {
             let options = Options {
                 directory: dir,
                 listen,
+                tree: !without_audit_tree,
             };
             let prepared = dev::prepare(&options, &clock, &*entropy)?;
             announce(&prepared.config, &warnings);

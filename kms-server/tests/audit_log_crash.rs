@@ -22,6 +22,7 @@ fn open(dir: &Path) -> AuditLog {
     let options = Options {
         segment_bytes: 64 * 1024,
         reserve_bytes: 0,
+        tree: true,
     };
     let clock = Arc::new(SystemClock::new());
     AuditLog::open(dir, "crash/1", options, clock).unwrap().0

@@ -25,6 +25,7 @@ use tempfile::TempDir;
 const SMALL: Options = Options {
     segment_bytes: 64 * 1024,
     reserve_bytes: 0,
+    tree: true,
 };
 
 struct NoEntropy;

@@ -19,6 +19,8 @@ use tlog::VerifierKey;
 const ENTRIES_MAX: u64 = 1_000;
 /// The longest that an entry waits for a checkpoint.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// How long a busy log waits after a checkpoint, so that its disk is the log's own most of the time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Who signs checkpoints, while unsealed.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ pub struct Signer {
 
 #[derive(Debug, Default)]
 struct Wishes {
+    /// Enough entries wait.
+    due: bool,
+    /// Somebody asked, and no pause is made.
     wanted: bool,
     closed: bool,
     signer: Option<Arc<Signer>>,
@@ -62,12 +67,28 @@ impl Desk {
 
     /// So many entries are durable: a checkpoint is due when enough of them wait.
     pub(super) fn note(&self, len: u64) {
-        let wishes = lock(&self.wishes);
-        let due = !wishes.wanted && len.saturating_sub(wishes.signed) >= ENTRIES_MAX;
-        drop(wishes);
-        if due {
-            self.ask(|_| {});
+        let mut wishes = lock(&self.wishes);
+        if !wishes.due && len.saturating_sub(wishes.signed) >= ENTRIES_MAX {
+            wishes.due = true;
+            drop(wishes);
+            self.changed.notify_one();
         }
+    }
+
+    /// Waits until something is to be done, and at least for a pause unless somebody asks; takes the wishes.
+    fn take(&self, pause: Duration) -> (Option<Arc<Signer>>, Vec<SyncSender<()>>, bool) {
+        let wishes = lock(&self.wishes);
+        let paused = self
+            .changed
+            .wait_timeout_while(wishes, pause, |wishes| !wishes.wanted);
+        let (wishes, _) = paused.unwrap_or_else(PoisonError::into_inner);
+        let woken = self
+            .changed
+            .wait_while(wishes, |wishes| !wishes.wanted && !wishes.due);
+        let mut wishes = woken.unwrap_or_else(PoisonError::into_inner);
+        (wishes.wanted, wishes.due) = (false, false);
+        let waiting = std::mem::take(&mut wishes.waiting);
+        (wishes.signer.clone(), waiting, wishes.closed)
     }
 
     /// The thread ends when what is durable now is built and signed.
@@ -84,17 +105,10 @@ pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
 
 fn run(shared: &Arc<Shared>) {
     let mut builder = Builder::new(Arc::clone(shared));
+    let mut pause = Duration::ZERO;
     loop {
-        let (signer, waiting, closed) = {
-            let mut wishes = lock(&shared.desk.wishes);
-            while !wishes.wanted {
-                let woken = shared.desk.changed.wait(wishes);
-                wishes = woken.unwrap_or_else(PoisonError::into_inner);
-            }
-            wishes.wanted = false;
-            let waiting = std::mem::take(&mut wishes.waiting);
-            (wishes.signer.clone(), waiting, wishes.closed)
-        };
+        let (signer, waiting, closed) = shared.desk.take(pause);
+        pause = PAUSE;
         let result = builder.advance(signer.as_deref());
         {
             let mut wishes = lock(&shared.desk.wishes);
@@ -138,6 +152,9 @@ impl AuditLog {
 
     /// Signs what is durable now, and forgets the key. Blocking.
     pub fn sign_off(&self) {
+        if !self.shared.options.tree {
+            return;
+        }
         let (done, end) = std::sync::mpsc::sync_channel(1);
         self.shared.desk.ask(|wishes| wishes.waiting.push(done));
         // an error means that the thread is gone, and its key with it

@@ -263,6 +263,7 @@ fn audit(table: AuditTable) -> Result<Audit, Problem> {
             256 * MIB,
             MIB..=1024 * GIB,
         )?,
+        tree: true,
     })
 }
 

@@ -21,6 +21,7 @@ fn start_on(place: &Path, listen: Option<&str>) -> Result<Prepared, Failure> {
     let options = Options {
         directory: place.to_owned(),
         listen: listen.map(|text| text.parse().unwrap()),
+        tree: true,
     };
     prepare(&options, &clock(), &SystemEntropy::new())
 }

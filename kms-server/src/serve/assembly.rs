@@ -94,6 +94,7 @@ fn open_log(start: &Start) -> Result<(AuditLog, Opened), Failure> {
     let options = Options {
         segment_bytes: start.config.audit.segment_bytes,
         reserve_bytes: start.config.audit.reserve_bytes,
+        tree: start.config.audit.tree,
     };
     AuditLog::open(&dir, &origin, options, Arc::clone(&start.clock)).map_err(|error| match &error {
         OpenError::Io { path, source } => Failure::io(path, source),

@@ -63,6 +63,7 @@ impl Scene {
         let options = Options {
             directory: self.place.path().join("dev"),
             listen: Some("127.0.0.1:0".parse().unwrap()),
+            tree: true,
         };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let entropy = Arc::new(SystemEntropy::new());

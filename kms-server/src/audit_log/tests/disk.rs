@@ -8,6 +8,7 @@ fn the_reserve_is_for_operators() {
     let dir = TempDir::new().unwrap();
     let options = Options {
         reserve_bytes: u64::MAX,
+        tree: true,
         ..SMALL
     };
     let (log, _) = AuditLog::open(dir.path(), "test/1", options, clock()).unwrap();

@@ -1,8 +1,9 @@
-//! Files of the tree: each written beside, synced and renamed, so that a reader sees it whole or not at all. What a
-//! checkpoint speaks of is durable before the checkpoint is written.
+//! Files of the tree: each written beside and renamed, so that a reader sees it whole or not at all. What a
+//! checkpoint speaks of is durable before the checkpoint is written: one sync of the file system for all of it. What
+//! a crash tore lies behind the last checkpoint, and is written again.
 
-use crate::system::{directory, private_file};
-use std::collections::BTreeSet;
+use crate::system::private_file;
+use rustix::fs::syncfs;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,15 +12,15 @@ use tlog::{CERTIFICATES, CHECKPOINT, Hash, Tile, certificate_name, entries_path,
 
 pub(super) struct Files {
     dir: PathBuf,
-    /// Folders with names that may not be durable yet.
-    unsynced: BTreeSet<PathBuf>,
+    /// Something was written that may not be durable yet.
+    unsynced: bool,
 }
 
 impl Files {
     pub(super) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
-            unsynced: BTreeSet::new(),
+            unsynced: false,
         }
     }
 
@@ -53,30 +54,25 @@ impl Files {
         let beside = path.with_extension("making");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        std::fs::rename(&beside, &path)?;
-        self.unsynced.insert(folder);
-        Ok(())
+        self.unsynced = true;
+        options.open(&beside)?.write_all(bytes)?;
+        std::fs::rename(&beside, &path)
     }
 
     fn make_folder(&mut self, folder: &Path) -> io::Result<()> {
         if folder.is_dir() {
             return Ok(());
         }
+        self.unsynced = true;
         let builder = &mut DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(folder)?;
-        let above = folder.ancestors().skip(1);
-        let above = above.take_while(|above| above.starts_with(&self.dir));
-        self.unsynced.extend(above.map(Path::to_owned));
-        Ok(())
+        builder.recursive(true).mode(0o700).create(folder)
     }
 
+    /// Hundreds of small files a second: each synced by itself they would take the disk away from the log.
     fn sync(&mut self) -> io::Result<()> {
-        while let Some(folder) = self.unsynced.first() {
-            directory::sync(folder)?;
-            self.unsynced.pop_first();
+        if self.unsynced {
+            syncfs(File::open(&self.dir)?)?;
+            self.unsynced = false;
         }
         Ok(())
     }
@@ -108,9 +104,7 @@ impl Files {
         let mut file: File = options.append(true).create(true).mode(0o600).open(&path)?;
         file.write_all(missing)?;
         file.sync_data()?;
-        if written.is_empty() {
-            self.unsynced.insert(folder);
-        }
+        self.unsynced |= written.is_empty();
         self.sync()
     }
 

@@ -1,7 +1,7 @@
 //! Medians, spreads and ratios of the rounds, as a table or as JSON.
 
 use crate::cores::Halves;
-use crate::side::{EMPTY, EMPTY_PER_CORE, KMS};
+use crate::side::{EMPTY, EMPTY_PER_CORE, KMS, WITHOUT};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -149,6 +149,18 @@ impl Report {
                 self.ratio(point, EMPTY_PER_CORE)
             );
         }
+        println!("\nkms / kms without a part");
+        for (without, _) in WITHOUT {
+            for point in self.points() {
+                println!(
+                    "{:>5} {:>9}  {:<24} {:>6.3}",
+                    point.connections,
+                    point.in_flight,
+                    without,
+                    self.ratio(point, without)
+                );
+            }
+        }
         if let Some([entries, groups, syncs]) = self.log {
             println!("\naudit log: {entries} entries in {groups} groups, {syncs} syncs");
         }
@@ -178,11 +190,16 @@ impl Report {
         let ratios: Vec<Value> = self
             .points()
             .map(|point| {
+                let without: BTreeMap<&str, f64> = WITHOUT
+                    .iter()
+                    .map(|(without, _)| (*without, self.ratio(point, without)))
+                    .collect();
                 json!({
                     "connections": point.connections,
                     "in_flight": point.in_flight,
                     "to_plain": self.ratio(point, EMPTY),
                     "to_runtime_per_core": self.ratio(point, EMPTY_PER_CORE),
+                    "to_kms_without": without,
                 })
             })
             .collect();

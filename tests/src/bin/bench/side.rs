@@ -47,6 +47,9 @@ impl Side {
 pub(crate) const EMPTY: &str = "empty, plain tonic";
 pub(crate) const EMPTY_PER_CORE: &str = "empty, runtime per core";
 pub(crate) const KMS: &str = "kms GenerateDataKey";
+/// The daemon without a part, each with the arguments that leave it out: what the part costs.
+pub(crate) const WITHOUT: [(&str, &[&str]); 1] =
+    [("kms, no audit tree", &["--without-audit-tree"])];
 
 /// Starts all servers on the servers' cores.
 pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
@@ -55,14 +58,21 @@ pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
     if let Some(pins) = pins {
         bind(&pins.server);
     }
-    let installation = Installation::new();
-    let daemon = installation.start();
-    let credentials = installation.credentials(Role::Service);
+    let whole = start_kms(KMS, &[]);
+    let installation = whole.installation.as_ref().expect("a daemon's folder");
     let mut sides = start_empty(
         &tls_files(&installation.dir()),
-        &credentials,
+        &whole.credentials,
         &installation.log(),
     );
+    sides.push(whole);
+    sides.extend(WITHOUT.map(|(name, arguments)| start_kms(name, arguments)));
+    sides
+}
+
+fn start_kms(name: &'static str, arguments: &[&str]) -> Side {
+    let installation = Installation::new();
+    let daemon = installation.try_start(arguments).expect("a daemon");
     let request = GenerateDataKeyRequest {
         dataset: "datasets/files".into(),
         key_context: BTreeMap::from([
@@ -71,15 +81,14 @@ pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
         ]),
         ..GenerateDataKeyRequest::default()
     };
-    sides.push(Side {
-        name: KMS,
+    Side {
+        name,
         daemon,
-        credentials,
+        credentials: installation.credentials(Role::Service),
         path: "/kms.v1.KeyService/GenerateDataKey",
         body: request.encode_to_vec().into(),
         installation: Some(installation),
-    });
-    sides
+    }
 }
 
 /// Starts the empty servers alone, under certificates of the bench's own making.
