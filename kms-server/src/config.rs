@@ -36,6 +36,8 @@ pub struct Config {
     pub principals: RoleTable,
     /// Whose access tokens are taken.
     pub issuers: Vec<Issuer>,
+    /// Directory of access policies; `None`: the table of roles decides.
+    pub policies: Option<PathBuf>,
     /// How far a new key must have travelled before it is used.
     pub key_durability: KeyDurability,
     /// A development instance; clients are told.

@@ -8,6 +8,7 @@ pub mod telemetry;
 
 pub mod audit_log;
 pub mod identity;
+pub mod policies;
 pub mod seal;
 pub mod store;
 

@@ -6,7 +6,7 @@ pub(crate) mod value;
 
 use crate::command::{
     audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login, man, mfa,
-    operator, rewrap, seal, shred, status, unseal,
+    operator, policy, rewrap, seal, shred, status, unseal,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Mfa(mfa::Mfa),
     #[command(subcommand)]
     Operator(operator::Operator),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Status(status::Status),
     Seal(seal::Seal),
     Unseal(unseal::Unseal),
@@ -198,6 +200,7 @@ mod tests {
             "kms operator list",
             "kms operator reset-mfa bob --totp 123456",
             "kms operator set-roles bob --role key-admin",
+            "kms policy check own.cedar policies",
             "kms clock confirm --now 2026-11-24T06:00:00Z",
             "kms completions bash",
             "kms man",

@@ -14,6 +14,7 @@ pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod mfa;
 pub(crate) mod operator;
+pub(crate) mod policy;
 pub(crate) mod reencrypt;
 pub(crate) mod rewrap;
 pub(crate) mod seal;
@@ -70,6 +71,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::WhoAmI(command) => command.run(session).await,
         Command::Mfa(command) => command.run(session).await,
         Command::Operator(command) => command.run(session).await,
+        Command::Policy(command) => command.run(session),
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,

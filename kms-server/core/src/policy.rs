@@ -3,13 +3,15 @@
 
 pub mod action;
 pub mod freshness;
+pub mod limits;
 pub mod role;
 
 pub use action::{Action, ActionKind, act};
 pub use freshness::Freshness;
 pub use role::{ByRole, Role, RoleTable, Roles};
 
-use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, ShredScope};
+use crate::format::place::Revision;
+use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, RetentionClass, ShredScope};
 use crate::reason::Reason;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -67,6 +69,21 @@ impl Principal {
         self.authentication != Authentication::Internal && !self.roles.contains(Role::Service)
     }
 
+    /// The roles that count: a certificate or token is nobody's person, and a session nobody's service.
+    #[must_use]
+    pub fn standing(&self) -> Roles {
+        let counts = |role: Role| match self.authentication {
+            Authentication::Internal => role == Role::Internal,
+            Authentication::OperatorSession => Role::PEOPLE.contains(&role),
+            Authentication::Certificate
+            | Authentication::Token
+            | Authentication::CertificateAndToken => {
+                matches!(role, Role::Service | Role::OperatorCertificate)
+            }
+        };
+        self.roles.only(counts)
+    }
+
     /// The daemon itself: its jobs. No certificate can carry this name: it is neither a SPIFFE id nor a
     /// DNS name, and the authentication tells the two apart besides.
     #[must_use]
@@ -90,11 +107,24 @@ pub struct Circumstances {
     pub now: Timestamp,
 }
 
+/// A dataset, as far as the decision may depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct AboutDataset<'a> {
+    /// Names its key.
+    pub key_id: KeyId,
+    /// Its name.
+    pub name: &'a DatasetName,
+    /// Retention classes that it allows.
+    pub classes: &'a [RetentionClass],
+    /// Of its record: an answer that was remembered holds for no later one.
+    pub revision: Revision,
+}
+
 /// What a call is about, as far as the decision may depend on it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Resource<'a> {
     /// The dataset; `None` where the action has none, or none of that name exists ("nobody's").
-    pub dataset: Option<(KeyId, &'a DatasetName)>,
+    pub dataset: Option<AboutDataset<'a>>,
     /// The action is about a dataset, and there is no such one: always denied.
     pub unknown: bool,
     /// The key context, where the call has one.
@@ -103,16 +133,36 @@ pub struct Resource<'a> {
     pub scopes: &'a [ShredScope],
 }
 
+/// What is decided of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Yes or no.
+    pub allowed: bool,
+    /// What is asked of a person's second factor; it counts where [`Freshness::of`] asks for less.
+    pub asks: Freshness,
+}
+
+impl Verdict {
+    /// Yes or no, and the table of freshness alone.
+    #[must_use]
+    pub const fn plain(allowed: bool) -> Self {
+        Self {
+            allowed,
+            asks: Freshness::None,
+        }
+    }
+}
+
 /// Decides. Implementations never look at the store: they see what is given here.
 pub trait Decide: Send + Sync {
     /// May `principal` do `action` to `resource`?
-    fn allows(
+    fn decide(
         &self,
         principal: &Principal,
         action: Action,
         resource: &Resource<'_>,
         circumstances: &Circumstances,
-    ) -> bool;
+    ) -> Verdict;
     /// Number of the policy generation that decides; stands in every audit entry.
     fn revision(&self) -> u64;
 }
@@ -179,7 +229,8 @@ pub fn authorise<A: ActionKind>(
     circumstances: &Circumstances,
 ) -> Result<Authorised<A>, NotAllowed> {
     // asked in every case: a decision must not cost less for what does not exist
-    let allowed = decide.allows(principal, A::ACTION, resource, circumstances);
+    let verdict = decide.decide(principal, A::ACTION, resource, circumstances);
+    let allowed = verdict.allowed && limits::is_open_to(principal, A::ACTION);
     if !allowed || resource.unknown {
         return Err(if principal.roles.contains(Role::OperatorCertificate) {
             NotAllowed::NoSession
@@ -187,12 +238,12 @@ pub fn authorise<A: ActionKind>(
             NotAllowed::Denied
         });
     }
-    let asked = Freshness::of(A::ACTION);
+    let asked = Freshness::of(A::ACTION).max(verdict.asks);
     if !asked.is_met(principal, circumstances) {
         return Err(NotAllowed::Stale(asked));
     }
     Ok(Authorised {
-        dataset: resource.dataset.map(|(id, _)| id),
+        dataset: resource.dataset.map(|dataset| dataset.key_id),
         principal: principal.name.clone(),
         action: PhantomData,
     })

@@ -138,7 +138,7 @@ impl Service {
         let held = live.state.hold();
         let found = dataset.and_then(|id| held.snapshot.by_id(id));
         let resource = Resource {
-            dataset: found.map(|found| (found.record.key_id, &found.record.name)),
+            dataset: found.map(|found| found.about()),
             unknown: dataset.is_some() && found.is_none(),
             context: None,
             scopes,

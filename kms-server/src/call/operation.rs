@@ -164,7 +164,7 @@ impl<'a> Target<'a> {
         scopes: &[ShredScope],
     ) -> Result<(&'a Arc<Dataset>, Authorised<A>), Reason> {
         let resource = Resource {
-            dataset: self.0.map(|d| (d.record.key_id, &d.record.name)),
+            dataset: self.0.map(|dataset| dataset.about()),
             unknown: self.0.is_none(),
             context,
             scopes,

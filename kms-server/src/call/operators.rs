@@ -200,7 +200,7 @@ fn words(roles: Roles) -> Vec<String> {
 
 /// Roles from words.
 fn roles(words: &[String]) -> Result<Roles, Refusal> {
-    const FORM: &str = "of security-admin, key-admin, auditor, approver";
+    const FORM: &str = "of security-admin, key-admin, auditor, approver, break-glass";
     let roles: Option<Vec<Role>> = words.iter().map(|word| Role::of_person(word)).collect();
     let roles = roles.ok_or_else(|| Refusal::field("roles", FORM))?;
     Ok(Roles::of(&roles))

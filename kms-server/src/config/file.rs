@@ -13,7 +13,7 @@ use kms_core::name::PrincipalName;
 use kms_core::policy::role::{Role, RoleTable, Roles};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ tables! {
         key_durability: String, dev_mode: bool, server: ServerTable, tls: TlsTable, data: DataTable,
         audit: AuditTable, seal: SealTable, clock: ClockTable, cache: CacheTable,
         principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>,
-        operators: OperatorsTable, log: LogTable,
+        operators: OperatorsTable, policies: PoliciesTable, log: LogTable,
     }
     ServerTable {
         listen: String, client_certificate: String, reflection: bool, web_origins: Vec<String>,
@@ -52,6 +52,7 @@ tables! {
     ClockTable { synchronised_file: String, synchronised_command: Vec<String> }
     CacheTable { shred_secret_bytes: u64 }
     OperatorsTable { totp_steps_back: u64 }
+    PoliciesTable { directory: String }
     LogTable { level: String, format: String }
 }
 
@@ -99,6 +100,7 @@ pub(super) fn parse(
         operators: operators(&file.operators.unwrap_or_default(), file.dev_mode)?,
         principals: principals(file.principals.unwrap_or_default())?,
         issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
+        policies: policies(file.policies, places)?,
         key_durability,
         dev_mode: file.dev_mode.unwrap_or(false),
         log: log(&file.log.unwrap_or_default())?,
@@ -278,6 +280,13 @@ fn seal(table: &SealTable, places: Places<'_>) -> Result<Seal, Problem> {
             .optional("seal.passphrase_file", table.passphrase_file.as_deref())?,
         instance_fingerprint: fingerprint.transpose()?,
     })
+}
+
+/// A section without its directory is half a configuration.
+fn policies(table: Option<PoliciesTable>, places: Places<'_>) -> Result<Option<PathBuf>, Problem> {
+    let required =
+        |table: PoliciesTable| places.required("policies.directory", table.directory.as_deref());
+    table.map(required).transpose()
 }
 
 fn clock(table: ClockTable, places: Places<'_>) -> Result<Clock, Problem> {

@@ -8,6 +8,7 @@ use crate::config::{ClientCertificate, Config, KeyDurability};
 use crate::grpc::Limits;
 use crate::identity::{self, Files, Identity};
 use crate::live::gate::{Gate, GateParts};
+use crate::policies::ByPolicy;
 use crate::seal::Keyring;
 use crate::store::sled::SledStore;
 use crate::system::directory;
@@ -15,9 +16,12 @@ use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::cipher::self_test;
-use kms_core::policy::ByRole;
+use kms_core::policy::{ByRole, Decide};
 use std::fmt::Display;
 use std::sync::Arc;
+
+/// Number of the first generation of policies; 1 is the table of roles.
+const FIRST_GENERATION: u64 = 2;
 
 /// A daemon before it serves.
 pub(super) struct Assembled {
@@ -62,7 +66,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         identity: Arc::clone(&identity),
         gate: Arc::clone(&gate),
         audit: audit.clone(),
-        decide: Arc::new(ByRole),
+        decide: deciding(config)?,
         clock: Arc::clone(&start.clock),
         entropy: Arc::clone(&start.entropy),
         facts: SystemFacts {
@@ -85,6 +89,18 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         identity,
         home,
     })
+}
+
+/// Who may do what: policies of the installation's own, or the table of roles.
+fn deciding(config: &Config) -> Result<Arc<dyn Decide>, Failure> {
+    let Some(directory) = &config.policies else {
+        return Ok(Arc::new(ByRole));
+    };
+    let unusable = |problem: String| Failure::new(FailureKind::Configuration, problem);
+    let texts = kms_policies::read(&[directory]).map_err(|error| unusable(error.to_string()))?;
+    let policies = ByPolicy::new(FIRST_GENERATION, &texts)
+        .map_err(|error| unusable(format!("{}/{error}", directory.display())))?;
+    Ok(Arc::new(policies))
 }
 
 fn open_log(start: &Start) -> Result<(AuditLog, Opened), Failure> {

@@ -21,6 +21,8 @@ mod model;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod rewrap_crash;
 #[cfg(test)]
 mod rotation;

@@ -16,10 +16,11 @@ struct Floors {
 }
 
 /// Crate, folder of its source.
-const HOMES: [(&str, &str); 8] = [
+const HOMES: [(&str, &str); 9] = [
     ("cobblestone", "cobblestone"),
     ("tlog", "tlog"),
     ("kms-proto", "proto"),
+    ("kms-policies", "policies"),
     ("kms-core", "kms-server/core"),
     ("kms-server", "kms-server"),
     ("kms-client", "kms-client"),

@@ -11,6 +11,7 @@ use crate::key::record::{
     DatasetRecord, Record, Revision, Stored, Tree, VersionRecord, VersionState,
 };
 use crate::name::{DatasetName, KeyId, VersionNumber};
+use crate::policy::AboutDataset;
 use crate::secret::VersionKey;
 use std::sync::Arc;
 
@@ -68,6 +69,17 @@ impl InputKeys {
 }
 
 impl Dataset {
+    /// What decisions see of it.
+    #[must_use]
+    pub fn about(&self) -> AboutDataset<'_> {
+        AboutDataset {
+            key_id: self.record.key_id,
+            name: &self.record.name,
+            classes: &self.record.policy.retention_classes,
+            revision: self.revision,
+        }
+    }
+
     /// The ACTIVE version.
     #[must_use]
     pub fn active_version(&self) -> Option<&Arc<Version>> {

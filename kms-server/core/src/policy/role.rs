@@ -1,6 +1,6 @@
 //! Roles by a small table of the configuration; Cedar policies come behind the same [`Decide`] seam.
 
-use super::{Action, Authentication, Circumstances, Decide, Principal, Resource};
+use super::{Action, Authentication, Circumstances, Decide, Principal, Resource, Verdict};
 use crate::name::PrincipalName;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,8 @@ pub enum Role {
     OperatorCertificate = 5,
     /// The daemon's own jobs. Never of the configuration: only the daemon itself has it.
     Internal = 6,
+    /// A person who opens data keys and decrypts in an emergency. Makes nothing, changes nothing.
+    BreakGlass = 7,
 }
 
 /// A set of them.
@@ -53,6 +55,13 @@ impl Roles {
         let people = Role::PEOPLE.iter().copied();
         let held = people.filter(|role| bits & u16::from(role.bit()) != 0);
         Self(held.fold(0, |set, role| set | role.bit()))
+    }
+
+    /// Those of them that `counts` says.
+    #[must_use]
+    pub fn only(self, counts: impl Fn(Role) -> bool) -> Self {
+        let counted = self.iter().filter(|role| counts(*role));
+        Self(counted.fold(0, |set, role| set | role.bit()))
     }
 
     /// None at all.
@@ -99,6 +108,7 @@ impl Role {
         Self::Approver,
         Self::OperatorCertificate,
         Self::Internal,
+        Self::BreakGlass,
     ];
 
     /// Those that people have, by their operator's record.
@@ -107,6 +117,7 @@ impl Role {
         Self::KeyAdmin,
         Self::Auditor,
         Self::Approver,
+        Self::BreakGlass,
     ];
 
     const fn bit(self) -> u8 {
@@ -124,6 +135,7 @@ impl Role {
             Self::Approver => "approver",
             Self::OperatorCertificate => "operator",
             Self::Internal => "internal",
+            Self::BreakGlass => "break-glass",
         }
     }
 
@@ -139,12 +151,10 @@ impl Role {
     pub const fn allows(self, action: Action) -> bool {
         use Action as A;
         match action {
-            A::GenerateDataKey
-            | A::UnwrapDataKey
-            | A::Encrypt
-            | A::Decrypt
-            | A::Rewrap
-            | A::CreateShredSecret => matches!(self, Self::Service),
+            A::GenerateDataKey | A::Encrypt | A::Rewrap | A::CreateShredSecret => {
+                matches!(self, Self::Service)
+            }
+            A::UnwrapDataKey | A::Decrypt => matches!(self, Self::Service | Self::BreakGlass),
             A::GetDataset
             | A::ListDatasets
             | A::ListVersions
@@ -199,39 +209,31 @@ impl Role {
     const fn is_persons(self) -> bool {
         matches!(
             self,
-            Self::SecurityAdmin | Self::KeyAdmin | Self::Auditor | Self::Approver
+            Self::SecurityAdmin
+                | Self::KeyAdmin
+                | Self::Auditor
+                | Self::Approver
+                | Self::BreakGlass
         )
     }
 }
 
 impl Decide for ByRole {
-    fn allows(
+    fn decide(
         &self,
         principal: &Principal,
         action: Action,
         _resource: &Resource<'_>,
         _circumstances: &Circumstances,
-    ) -> bool {
-        match principal.authentication {
-            Authentication::Internal => Role::Internal.allows(action),
-            // a certificate or token is nobody's person, and a session nobody's service
-            Authentication::Certificate
-            | Authentication::Token
-            | Authentication::CertificateAndToken => {
-                let taken = |role: &Role| matches!(role, Role::Service | Role::OperatorCertificate);
-                // status is for whoever is authenticated, in a role or not
-                action == Action::GetStatus
-                    || principal
-                        .roles
-                        .iter()
-                        .filter(taken)
-                        .any(|role| role.allows(action))
-            }
-            Authentication::OperatorSession => {
-                let roles = principal.roles.iter().filter(|role| role.is_persons());
-                roles.into_iter().any(|role| role.allows(action))
-            }
-        }
+    ) -> Verdict {
+        // status is for whoever is authenticated, in a role or not
+        let status = action == Action::GetStatus
+            && !matches!(
+                principal.authentication,
+                Authentication::Internal | Authentication::OperatorSession
+            );
+        let allowed = principal.standing().iter().any(|role| role.allows(action));
+        Verdict::plain(status || allowed)
     }
 
     fn revision(&self) -> u64 {
@@ -295,7 +297,10 @@ mod tests {
     #[test]
     fn decisions_follow_the_table_and_the_authentication() {
         for action in Action::ALL {
-            let asks = |who: &Principal| ByRole.allows(who, *action, &Resource::default(), &HERE);
+            let asks = |who: &Principal| {
+                let verdict = ByRole.decide(who, *action, &Resource::default(), &HERE);
+                verdict.allowed
+            };
             let status = *action == Action::GetStatus;
             for role in [Role::Service, Role::OperatorCertificate] {
                 let asked = asks(&principal("one", &[role]));

@@ -1,5 +1,4 @@
 use super::*;
-use std::path::PathBuf;
 
 const LEAST: &str = r#"
 key_durability = "local"
@@ -232,4 +231,14 @@ fn origins_are_scheme_host_and_port() {
     for bad in ["*", "crm.example", "https://", "https://a/b", "HTTPS://A"] {
         assert!(!is_origin(bad), "{bad}");
     }
+}
+
+#[test]
+fn policies_are_a_directory_or_not_there_at_all() {
+    assert_eq!(parsed(LEAST).unwrap().policies, None);
+    let config = with("[policies]\ndirectory = \"policies\"\n").unwrap();
+    assert_eq!(config.policies, Some(PathBuf::from("/srv/kms/policies")));
+    let (key, problem) = problem("[policies]\n");
+    assert_eq!(key, "policies.directory");
+    assert!(problem.contains("missing"), "{problem}");
 }

@@ -1,0 +1,214 @@
+//! The shipped policies against the table of roles, and what may be remembered.
+
+use super::*;
+use kms_core::key::record::Revision;
+use kms_core::name::{DatasetName, KeyContext, KeyId, PrincipalName, RetentionClass};
+use kms_core::policy::AboutDataset;
+use kms_core::policy::limits::is_own;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const HERE: Circumstances = Circumstances {
+    source: None,
+    now: Timestamp::from_micros(1_800_000_000_000_000),
+};
+
+fn principal(authentication: Authentication, roles: &[Role]) -> Principal {
+    Principal {
+        name: PrincipalName::parse("spiffe://crm.example/one").unwrap(),
+        authentication,
+        roles: Roles::of(roles),
+        attributes: None,
+        second_factor: None,
+    }
+}
+
+fn service() -> Principal {
+    principal(Authentication::Certificate, &[Role::Service])
+}
+
+fn shipped() -> ByPolicy {
+    ByPolicy::new(2, &kms_policies::shipped()).unwrap()
+}
+
+fn with(more: &str) -> ByPolicy {
+    let mut texts = kms_policies::shipped();
+    texts.push(PolicyText {
+        name: "test.cedar".into(),
+        text: more.into(),
+    });
+    ByPolicy::new(2, &texts).unwrap()
+}
+
+fn about(name: &DatasetName) -> Resource<'_> {
+    Resource {
+        dataset: Some(AboutDataset {
+            key_id: KeyId([1; 16]),
+            name,
+            classes: &[],
+            revision: Revision(1),
+        }),
+        ..Resource::default()
+    }
+}
+
+fn allows(policies: &ByPolicy, who: &Principal, action: Action, about: &Resource<'_>) -> bool {
+    policies.decide(who, action, about, &HERE).allowed
+}
+
+/// What to do when it fails: name the action in `policies/schema.cedarschema`, in the templates of the roles that may,
+/// and bless the tables in `policies/expected`.
+#[test]
+fn every_action_stands_in_the_schema_and_in_the_printed_table() {
+    let policies = shipped();
+    let known: BTreeSet<&str> = policies.policies.actions().collect();
+    let actions = Action::ALL.iter().filter(|action| !is_own(**action));
+    let actions: BTreeSet<&str> = actions.map(|action| action.as_str()).collect();
+    assert_eq!(known, actions);
+    let table = include_str!("../../../policies/expected/roles.txt");
+    let rows = table.lines().skip(1);
+    let rows = rows.filter_map(|line| line.split_whitespace().next());
+    assert_eq!(rows.collect::<BTreeSet<_>>(), actions);
+}
+
+#[test]
+fn the_shipped_policies_answer_as_the_table_of_roles() {
+    let policies = shipped();
+    let name = DatasetName::parse("files").unwrap();
+    let unknown = Resource {
+        unknown: true,
+        ..Resource::default()
+    };
+    let mut who = vec![Principal::internal()];
+    for authentication in [
+        Authentication::Certificate,
+        Authentication::Token,
+        Authentication::CertificateAndToken,
+        Authentication::OperatorSession,
+    ] {
+        who.push(principal(authentication, Role::ALL));
+        for role in Role::ALL {
+            who.push(principal(authentication, &[*role]));
+        }
+    }
+    for principal in &who {
+        for action in Action::ALL {
+            for resource in [&about(&name), &unknown, &Resource::default()] {
+                // a session of somebody without a role may end it, and hear how the service is doing
+                if principal.authentication == Authentication::OperatorSession
+                    && principal.standing().is_empty()
+                {
+                    continue;
+                }
+                // asked twice: the second answer is remembered
+                for _ in 0..2 {
+                    assert_eq!(
+                        policies.decide(principal, *action, resource, &HERE),
+                        ByRole.decide(principal, *action, resource, &HERE),
+                        "{principal:?} {action:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_reads_the_context_is_never_remembered() {
+    let policies = with(
+        r#"forbid (principal, action == Action::"Encrypt", resource) unless {
+            context.key_context.hasTag("tenant") && context.key_context.getTag("tenant") == "acme" };"#,
+    );
+    let read: Vec<Action> = policies.readers.iter().map(|(action, _)| *action).collect();
+    let own = Action::ALL.iter().copied().filter(|action| is_own(*action));
+    let expected: BTreeSet<Action> = own.chain([Action::Encrypt]).collect();
+    assert_eq!(read, expected.into_iter().collect::<Vec<_>>());
+    let name = DatasetName::parse("files").unwrap();
+    for (tenant, allowed) in [("acme", true), ("other", false), ("acme", true)] {
+        let pairs = BTreeMap::from([("tenant".to_owned(), tenant.to_owned())]);
+        let context = KeyContext::new(pairs).unwrap();
+        let resource = Resource {
+            context: Some(&context),
+            ..about(&name)
+        };
+        let asked = allows(&policies, &service(), Action::Encrypt, &resource);
+        assert_eq!(asked, allowed, "{tenant}");
+    }
+}
+
+#[test]
+fn a_rule_on_one_role_leaves_the_answers_of_others_remembered() {
+    let policies = with(
+        r#"forbid (principal in Role::"break-glass", action == Action::"Decrypt", resource) unless {
+            context has source };"#,
+    );
+    let person = principal(Authentication::OperatorSession, &[Role::BreakGlass]);
+    assert!(policies.reads_circumstances(&person, Action::Decrypt));
+    assert!(!policies.reads_circumstances(&service(), Action::Decrypt));
+    let name = DatasetName::parse("files").unwrap();
+    assert!(!allows(&policies, &person, Action::Decrypt, &about(&name)));
+    assert!(allows(
+        &policies,
+        &service(),
+        Action::Decrypt,
+        &about(&name)
+    ));
+}
+
+#[test]
+fn what_is_remembered_is_of_this_principal_with_these_attributes_under_these_policies() {
+    let own = with(include_str!(
+        "../../../policies/examples/own-datasets.cedar"
+    ));
+    let shipped = shipped();
+    let name = DatasetName::parse("files").unwrap();
+    let asks = |policies: &ByPolicy, who: &Principal| {
+        allows(policies, who, Action::Encrypt, &about(&name))
+    };
+    let nothing = service();
+    let mut bound = nothing.clone();
+    let attributes = BTreeMap::from([("datasets".into(), "files".into())]);
+    bound.attributes = Some(Arc::new(attributes));
+    let mut without_role = bound.clone();
+    without_role.roles = Roles::default();
+    let mut person = bound.clone();
+    person.authentication = Authentication::OperatorSession;
+    for _ in 0..2 {
+        assert!(asks(&shipped, &nothing));
+        assert!(!asks(&own, &nothing));
+        assert!(asks(&own, &bound));
+        assert!(!asks(&own, &without_role));
+        assert!(!asks(&own, &person));
+    }
+}
+
+#[test]
+fn a_changed_dataset_is_asked_about_anew() {
+    let policies = with(
+        r#"forbid (principal, action == Action::"Encrypt", resource) when {
+            resource.classes.contains("financial") };"#,
+    );
+    let name = DatasetName::parse("files").unwrap();
+    let financial = [RetentionClass::parse("financial").unwrap()];
+    let mut resource = about(&name);
+    assert!(allows(&policies, &service(), Action::Encrypt, &resource));
+    resource.dataset = resource.dataset.map(|dataset| AboutDataset {
+        classes: &financial,
+        revision: Revision(2),
+        ..dataset
+    });
+    assert!(!allows(&policies, &service(), Action::Encrypt, &resource));
+}
+
+#[test]
+fn a_policy_may_ask_for_a_fresher_code() {
+    let policies = with(
+        r#"@freshness("each") forbid (principal, action == Action::"RotateDataset", resource);"#,
+    );
+    let person = principal(Authentication::OperatorSession, &[Role::KeyAdmin]);
+    let name = DatasetName::parse("files").unwrap();
+    for _ in 0..2 {
+        let verdict = policies.decide(&person, Action::RotateDataset, &about(&name), &HERE);
+        assert_eq!((verdict.allowed, verdict.asks), (true, Freshness::Each));
+    }
+}
