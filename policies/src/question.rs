@@ -97,7 +97,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn new() -> Result<Self, ParseErrors> {
+    pub(crate) fn new() -> Result<Self, Box<ParseErrors>> {
         Ok(Self {
             principal: EntityTypeName::from_str("Principal")?,
             role: EntityTypeName::from_str("Role")?,

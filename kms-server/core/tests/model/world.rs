@@ -8,8 +8,8 @@ use kms_core::key::record::{
 };
 use kms_core::name::{DatasetName, KeyId, PrincipalName, RequestId, SecretId, ShredScope};
 use kms_core::policy::{
-    Action, ActionKind, Authentication, Authorised, Circumstances, Decide, Principal, Resource,
-    Roles, authorise,
+    AboutDataset, Action, ActionKind, Authentication, Authorised, Circumstances, Decide, Principal,
+    Resource, Roles, SecondFactor, Verdict, authorise, limits,
 };
 use kms_core::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -37,8 +37,8 @@ impl Entropy for Bytes {
 
 struct Everybody;
 impl Decide for Everybody {
-    fn allows(&self, _: &Principal, _: Action, _: &Resource<'_>, _: &Circumstances) -> bool {
-        true
+    fn decide(&self, _: &Principal, _: Action, _: &Resource<'_>, _: &Circumstances) -> Verdict {
+        Verdict::plain(true)
     }
     fn revision(&self) -> u64 {
         1
@@ -219,22 +219,34 @@ fn entry(revision: Revision, record: ShredRecord) -> ShredEntry {
 pub(crate) fn principal() -> Principal {
     Principal {
         name: PrincipalName::parse("spiffe://crm/model").unwrap(),
-        authentication: Authentication::Certificate,
+        authentication: Authentication::OperatorSession,
         roles: Roles::default(),
         attributes: None,
-        second_factor: None,
+        second_factor: Some(SecondFactor {
+            at: Timestamp::from_micros(0),
+            with_this_request: true,
+        }),
     }
 }
 
 pub(crate) fn allowed<A: ActionKind>(dataset: Option<KeyId>) -> Authorised<A> {
     let name = DatasetName::parse("any").unwrap();
     let resource = Resource {
-        dataset: dataset.map(|id| (id, &name)),
+        dataset: dataset.map(|key_id| AboutDataset {
+            key_id,
+            name: &name,
+            classes: &[],
+            revision: Revision(0),
+        }),
         ..Resource::default()
     };
     let here = Circumstances {
         source: None,
         now: Timestamp::from_micros(0),
     };
-    authorise(&Everybody, &principal(), &resource, &here).unwrap()
+    let mut who = principal();
+    if limits::is_own(A::ACTION) {
+        who.authentication = Authentication::Internal;
+    }
+    authorise(&Everybody, &who, &resource, &here).unwrap()
 }
