@@ -8,5 +8,7 @@ pub mod failure;
 pub mod listen;
 pub mod lock;
 pub mod memory;
+pub mod outgoing;
 pub mod private_file;
 pub mod synchronised;
+pub mod tls_time;

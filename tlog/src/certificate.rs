@@ -174,3 +174,6 @@ impl Keychain {
             .ok_or(Untrusted::Checkpoint(size))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,13 @@ struct Signature {
     bytes: Vec<u8>,
 }
 
+impl Signature {
+    fn line(&self) -> String {
+        let blob = [&self.key_hash[..], &self.bytes].concat();
+        format!("{DASH}{} {}\n", self.name, BASE64.encode(&blob))
+    }
+}
+
 impl Note {
     /// Reads one note, to its last byte.
     ///
@@ -72,6 +79,21 @@ impl Note {
     #[must_use]
     pub fn is_signed_by(&self, key: &VerifierKey) -> bool {
         self.signed_at(key).is_some()
+    }
+
+    /// The lines of those signatures whose key is named in none of `other`'s: what both know together is this note's
+    /// bytes and these.
+    #[must_use]
+    pub fn added_to(&self, other: &Self) -> String {
+        let is_new = |own: &&Signature| {
+            let mut known = other.signatures.iter();
+            !known.any(|known| known.name == own.name && known.key_hash == own.key_hash)
+        };
+        self.signatures
+            .iter()
+            .filter(is_new)
+            .map(Signature::line)
+            .collect()
     }
 
     /// As [`Self::is_signed_by`], with the time in a witness's signature: seconds since 1970, 0 in others'.
@@ -139,8 +161,12 @@ pub fn read_notes(texts: &str) -> Result<Vec<(&str, Note)>, BadNote> {
 /// The line of a signature of `key`, line end and all: what stands below the text and an empty line.
 #[must_use]
 pub fn signature_line(key: &VerifierKey, signature: &[u8]) -> String {
-    let blob = [&key.id[..], signature].concat();
-    format!("{DASH}{} {}\n", key.name, BASE64.encode(&blob))
+    let signature = Signature {
+        name: key.name.clone(),
+        key_hash: key.id,
+        bytes: signature.to_vec(),
+    };
+    signature.line()
 }
 
 /// A public key and its name. Written `name+id+base64`.
@@ -153,6 +179,9 @@ pub struct VerifierKey {
 }
 
 impl VerifierKey {
+    /// What marks a witness's key.
+    pub(crate) const WITNESS: u8 = TYPE_COSIGNATURE;
+
     /// An Ed25519 key under a name.
     ///
     /// # Errors
@@ -207,6 +236,10 @@ impl VerifierKey {
         &self.name
     }
 
+    pub(crate) const fn id(&self) -> [u8; 4] {
+        self.id
+    }
+
     fn check(&self, text: &str, signature: &[u8]) -> Option<u64> {
         let verify = |message: &[u8], signature: &[u8]| {
             UnparsedPublicKey::new(&ED25519, &self.public)
@@ -234,3 +267,6 @@ impl fmt::Display for VerifierKey {
         write!(f, "{}+{id}+{}", self.name, BASE64.encode(&key))
     }
 }
+
+#[cfg(test)]
+mod tests;

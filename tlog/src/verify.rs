@@ -59,7 +59,7 @@ pub fn verify(dir: &Path, instance: &VerifierKey, options: Options<'_>) -> Resul
     let checkpoint = keys.checkpoint(&newest).map_err(untrusted)?;
     let mut pass = Pass::new(&directory, &keys, checkpoint.clone());
     for note in options.external {
-        pass.claim(keys.checkpoint(note).map_err(untrusted)?)?;
+        pass.claim(keys.checkpoint(note).map_err(untrusted)?, true)?;
     }
     let checkpoints = pass.run(options.check, options.progress)?;
     Ok(Verified {
@@ -74,4 +74,6 @@ pub fn verify(dir: &Path, instance: &VerifierKey, options: Options<'_>) -> Resul
 struct Claim {
     size: u64,
     root: Hash,
+    /// Kept elsewhere; what the log itself holds may have been signed anew.
+    is_external: bool,
 }

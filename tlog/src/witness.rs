@@ -55,3 +55,6 @@ pub fn extends(last: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> Result<()
     check_consistency(proof, (last.size, &last.root), (new.size, &new.root))
         .map_err(|_| NotExtended::Changed { last: last.size })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ pub(crate) mod value;
 
 use crate::command::{
     audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login, man, mfa,
-    operator, policy, rewrap, seal, shred, status, unseal,
+    operator, policy, rewrap, seal, shred, status, unseal, witness,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Unseal(unseal::Unseal),
     #[command(subcommand)]
     Clock(clock::Clock),
+    #[command(subcommand)]
+    Witness(witness::WitnessCommand),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -190,6 +192,9 @@ mod tests {
             "kms data-key unwrap kms1:AAAA --plaintext",
             "kms audit list --dataset customers --from 2026-11-01 --newest-first --limit 5",
             "kms audit verify --offline kms-dev/data/audit --key kms-dev/audit.pub --checkpoint a --checkpoint b",
+            "kms audit witness --offline kms-dev/data/audit --key kms-dev/audit.pub --state w",
+            "kms witness key --state w --name witness.example/1",
+            "kms witness serve --state w --log audit.pub --listen 127.0.0.1:0",
             "kms unseal --passphrase-file /run/secret",
             "kms login --user alice --password-file p --totp 123456",
             "kms logout",
@@ -238,6 +243,7 @@ mod tests {
             "kms rewrap a --reencrypt --keep-data-key-reason drill",
             "kms audit list --limit 0",
             "kms audit list --from yesterday",
+            "kms witness serve --state w",
             "kms unseal hunter2",
             "kms operator add bob",
             "kms login alice",

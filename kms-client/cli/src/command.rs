@@ -21,6 +21,7 @@ pub(crate) mod seal;
 pub(crate) mod shred;
 pub(crate) mod status;
 pub(crate) mod unseal;
+pub(crate) mod witness;
 
 use crate::args::Command;
 use crate::exit::Failure;
@@ -76,6 +77,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,
         Command::Clock(command) => command.run(session).await,
+        Command::Witness(command) => command.run(session).await,
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

@@ -12,6 +12,7 @@ mod person;
 mod progress;
 mod session;
 mod source;
+mod witness;
 
 use clap::Parser as _;
 use exit::{Exit, Failure};

@@ -4,7 +4,6 @@
 
 mod claims;
 mod compact;
-mod fetch;
 mod issuer;
 mod json;
 mod key_set;

@@ -2,17 +2,16 @@
 //! revocation lists. No tickets, no early data: every connection proves itself.
 
 use crate::system::clock::Clock;
+use crate::system::tls_time::{clock_time, unix_time};
 use kms_core::cipher::sha256;
 use kms_core::time::Timestamp;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 use zeroize::Zeroizing;
 
@@ -221,28 +220,4 @@ fn server_config(
 
 fn unix_seconds(time: Timestamp) -> i64 {
     time.as_micros().div_euclid(1_000_000)
-}
-
-fn unix_time(time: Timestamp) -> UnixTime {
-    let seconds = u64::try_from(unix_seconds(time)).unwrap_or(0);
-    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
-}
-
-/// The daemon's clock for rustls.
-pub(super) fn clock_time(clock: &Arc<dyn Clock>) -> Arc<dyn TimeProvider> {
-    Arc::new(ClockTime(Arc::clone(clock)))
-}
-
-struct ClockTime(Arc<dyn Clock>);
-
-impl TimeProvider for ClockTime {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(unix_time(self.0.now()))
-    }
-}
-
-impl std::fmt::Debug for ClockTime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ClockTime")
-    }
 }

@@ -6,7 +6,7 @@ use kms_tests::daemon::{Installation, Role};
 use std::path::{Path, PathBuf};
 
 /// A log of some entries, of a daemon that has ended.
-async fn logged(entries: u64) -> Installation {
+pub(super) async fn logged(entries: u64) -> Installation {
     let installation = Installation::new();
     let daemon = installation.start();
     let service = daemon.caller(&installation, Role::Service).await;
@@ -18,11 +18,11 @@ async fn logged(entries: u64) -> Installation {
     installation
 }
 
-fn audit(installation: &Installation) -> PathBuf {
+pub(super) fn audit(installation: &Installation) -> PathBuf {
     installation.dir().join("data/audit")
 }
 
-fn verify(installation: &Installation, dir: &Path, more: &[&str]) -> Said {
+pub(super) fn verify(installation: &Installation, dir: &Path, more: &[&str]) -> Said {
     let key = installation.dir().join("audit.pub");
     let mut args = vec!["audit", "verify", "--output", "json", "--offline"];
     args.extend([dir.to_str().unwrap(), "--key", key.to_str().unwrap()]);
@@ -263,7 +263,7 @@ async fn an_older_copy_is_told_by_a_checkpoint_kept_elsewhere() {
     assert!(said.err.contains("an older copy put back"), "{said:?}");
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(super) fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for file in std::fs::read_dir(from).unwrap() {
         let path = file.unwrap().path();

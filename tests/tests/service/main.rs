@@ -31,9 +31,13 @@ mod shred;
 #[cfg(test)]
 mod startup;
 #[cfg(test)]
+mod tampering;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod tour;
+#[cfg(test)]
+mod witness;
 
 /// `full` when `KMS_TESTS_FULL` is set, else `scaled`.
 #[cfg(test)]

@@ -56,6 +56,11 @@ pub enum Damage {
         "entries and tiles were changed together: their root is not the one that was signed at {0} entries"
     )]
     Root(u64),
+    /// The log's own key signed two histories.
+    #[error(
+        "these are not the entries of the checkpoint given, of {0} entries: the log was forked and signed again"
+    )]
+    Forked(u64),
     /// The disk says no.
     #[error("{0} cannot be read: {1}")]
     Unreadable(String, String),

@@ -23,13 +23,19 @@ pub(super) struct Pass<'a> {
     claims: BTreeMap<u64, Vec<Claim>>,
     /// Size at which the last claim held: what is before is sound.
     sound: u64,
+    /// Size at which the last external claim held.
+    vouched: u64,
     held: u64,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(directory: &'a Directory, keys: &'a Keychain, newest: Checkpoint) -> Self {
         let mut claims: BTreeMap<u64, Vec<Claim>> = BTreeMap::new();
-        let from = |size, root| Claim { size, root };
+        let from = |size, root| Claim {
+            size,
+            root,
+            is_external: false,
+        };
         let certified = keys.certificates().iter();
         let certified = certified.map(|it| from(it.from_size, it.from_root));
         for claim in certified.chain([from(newest.size, newest.root)]) {
@@ -42,21 +48,23 @@ impl<'a> Pass<'a> {
             edge: Edge::new(),
             claims,
             sound: 0,
+            vouched: 0,
             held: 0,
         }
     }
 
     /// Takes up a checkpoint that the log must extend.
-    pub(super) fn claim(&mut self, checkpoint: Checkpoint) -> Result<(), Found> {
+    pub(super) fn claim(&mut self, checkpoint: Checkpoint, is_external: bool) -> Result<(), Found> {
         let Checkpoint { size, root, .. } = checkpoint;
         if size > self.newest.size {
             let (given, found) = (size, self.newest.size);
             return Err(Found::at(found, Damage::Cut { given, found }));
         }
-        self.claims
-            .entry(size)
-            .or_default()
-            .push(Claim { size, root });
+        self.claims.entry(size).or_default().push(Claim {
+            size,
+            root,
+            is_external,
+        });
         Ok(())
     }
 
@@ -188,7 +196,7 @@ impl<'a> Pass<'a> {
             let past = self.keys.signed(&note);
             let past = past.map_err(|error| Found::nowhere(Damage::Untrusted(error)))?;
             has_newest |= past == self.newest;
-            self.claim(past)?;
+            self.claim(past, false)?;
         }
         if !has_newest && history_path(self.newest.size) == path {
             return Err(Found::nowhere(Damage::History));
@@ -209,13 +217,22 @@ impl<'a> Pass<'a> {
         };
         let root = self.edge.root();
         self.held += claims.len() as u64;
+        let fails = |claim: &&Claim| claim.size != size || claim.root != root;
+        // the log's own signed roots first: they narrow it down further
         if claims
             .iter()
-            .all(|claim| claim.size == size && claim.root == root)
+            .filter(|claim| !claim.is_external)
+            .any(|claim| fails(&claim))
         {
-            self.sound = size;
-            return Ok(());
+            return Err(Found::between(self.sound, size, Damage::Root(size)));
         }
-        Err(Found::between(self.sound, size, Damage::Root(size)))
+        if claims.iter().any(|claim| fails(&claim)) {
+            return Err(Found::between(self.vouched, size, Damage::Forked(size)));
+        }
+        self.sound = size;
+        if claims.iter().any(|claim| claim.is_external) {
+            self.vouched = size;
+        }
+        Ok(())
     }
 }

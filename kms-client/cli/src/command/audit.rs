@@ -2,6 +2,7 @@
 
 mod report;
 mod verify;
+mod witness;
 
 use super::call;
 use super::clock::proto_time;
@@ -23,6 +24,7 @@ pub(crate) enum Audit {
     /// List entries, oldest first. Reading the log is logged.
     List(List),
     Verify(verify::Verify),
+    Witness(witness::Witness),
 }
 
 /// `kms audit list`.
@@ -73,6 +75,7 @@ impl Audit {
         match self {
             Self::List(list) => list.run(session).await,
             Self::Verify(verify) => verify.run(session),
+            Self::Witness(witness) => witness.run(session),
         }
     }
 }

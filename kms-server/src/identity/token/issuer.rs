@@ -4,13 +4,14 @@
 use super::Refusal;
 use super::claims::{Terms, text};
 use super::compact::Compact;
-use super::fetch::Fetcher;
 use super::json::Json;
 use super::key_set::{KeySet, SET_MAX};
 use crate::config::issuer::{Grant, Issuer as Settings, KeySource};
-use crate::identity::trust::{BadFile, bad, clock_time};
+use crate::identity::trust::{BadFile, bad};
 use crate::system::clock::Clock;
+use crate::system::outgoing::{Outgoing, Question};
 use arc_swap::ArcSwap;
+use http::{HeaderValue, Method, StatusCode};
 use kms_core::policy::{Authentication, Principal, Roles};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -47,7 +48,7 @@ pub(super) struct Keys {
 
 enum Source {
     File(PathBuf),
-    Https(Fetcher),
+    Https(Outgoing),
 }
 
 impl Issuer {
@@ -65,9 +66,9 @@ impl Issuer {
                 Source::File(path.clone())
             }
             KeySource::Https { url, ca } => {
-                let fetcher = Fetcher::new(url, ca, clock_time(clock));
+                let address = Outgoing::secure(url, ca, clock, SET_MAX);
                 let wrong = |why: String| bad("authority for key sets", ca, why);
-                Source::Https(fetcher.map_err(wrong)?)
+                Source::Https(address.map_err(wrong)?)
             }
         };
         Ok(Self {
@@ -178,7 +179,7 @@ impl Issuer {
                 let read = tokio::task::spawn_blocking(move || read(path)).await;
                 read.unwrap_or_else(|error| Err(error.to_string()))
             }
-            Source::Https(fetcher) => match fetcher.fetch(clock).await {
+            Source::Https(address) => match fetch(address, clock).await {
                 Ok(bytes) => KeySet::parse(&bytes).map_err(str::to_owned),
                 Err(error) => Err(error),
             },
@@ -231,6 +232,20 @@ pub(super) fn principal(grant: &Grant, claims: &Json) -> Result<Principal, Refus
         attributes: (!attributes.is_empty()).then(|| Arc::new(attributes)),
         second_factor: None,
     })
+}
+
+async fn fetch(address: &Outgoing, clock: &dyn Clock) -> Result<Vec<u8>, String> {
+    let question = Question {
+        method: Method::GET,
+        path: "",
+        accept: HeaderValue::from_static("application/jwk-set+json, application/json"),
+        body: Vec::new(),
+    };
+    let answer = address.ask(question, clock).await?;
+    if answer.status != StatusCode::OK {
+        return Err(format!("the answer is {}, not 200", answer.status));
+    }
+    Ok(answer.body)
 }
 
 fn read(path: PathBuf) -> Result<KeySet, String> {

@@ -1,0 +1,182 @@
+//! One request to an address that the configuration names: plain, or TLS 1.3 with the server's certificate checked
+//! against the configured authority. No redirect is followed, nothing read beyond a bound, nothing waited for beyond
+//! a time. Never asks an address that a caller names.
+
+use super::clock::Clock;
+use super::tls_time::clock_time;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// For everything together, on the daemon's clock.
+pub const TIME_MAX: Duration = Duration::from_secs(10);
+/// Most that the connection holds of an answer at once.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// An address, and how it is reached.
+pub struct Outgoing {
+    host: String,
+    port: u16,
+    path: String,
+    authority: String,
+    tls: Option<TlsConnector>,
+    answer_max: usize,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// GET or POST.
+    pub method: Method,
+    /// Goes behind the address's own path.
+    pub path: &'a str,
+    /// Types of answers that are understood.
+    pub accept: HeaderValue,
+    /// Empty with GET.
+    pub body: Vec<u8>,
+}
+
+impl Outgoing {
+    /// An `https` address, with the file of whom is trusted to certify it.
+    ///
+    /// # Errors
+    /// What is wrong with the address or the authority's file.
+    pub fn secure(
+        url: &str,
+        ca: &Path,
+        clock: &Arc<dyn Clock>,
+        answer_max: usize,
+    ) -> Result<Self, String> {
+        let tls = TlsConnector::from(Arc::new(client_config(ca, clock_time(clock))?));
+        Self::new(url, Some(tls), answer_max)
+    }
+
+    /// An `http` address: for what is signed anyway.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn plain(url: &str, answer_max: usize) -> Result<Self, String> {
+        Self::new(url, None, answer_max)
+    }
+
+    fn new(url: &str, tls: Option<TlsConnector>, answer_max: usize) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|_| "it is no URL".to_owned())?;
+        let host = uri.host().unwrap_or_default();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let usual = if tls.is_some() { 443 } else { 80 };
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(usual),
+            path: path.to_owned(),
+            authority: uri.authority().map_or("", |it| it.as_str()).to_owned(),
+            tls,
+            answer_max,
+        })
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words for the daemon's own messages.
+    pub async fn ask(&self, question: Question<'_>, clock: &dyn Clock) -> Result<Answer, String> {
+        let until = clock.monotonic().saturating_add(TIME_MAX);
+        tokio::select! {
+            answer = self.ask_slowly(question) => answer,
+            () = clock.wait_until(until) => Err(format!("no answer within {TIME_MAX:?}")),
+        }
+    }
+
+    async fn ask_slowly(&self, question: Question<'_>) -> Result<Answer, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let stream = TcpStream::connect((&*self.host, self.port)).await;
+        let stream = stream.map_err(|error| text(&error))?;
+        let Some(tls) = &self.tls else {
+            return self.converse(stream, question).await;
+        };
+        let name = ServerName::try_from(self.host.clone()).map_err(|error| text(&error))?;
+        let stream = tls.connect(name, stream).await;
+        self.converse(stream.map_err(|error| text(&error))?, question)
+            .await
+    }
+
+    async fn converse<S>(&self, stream: S, question: Question<'_>) -> Result<Answer, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connection = http1::Builder::new()
+            .max_buf_size(BUFFER_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await;
+        let (mut sender, connection) = connection.map_err(|error| error.to_string())?;
+        let request = Request::builder()
+            .method(question.method)
+            .uri(format!("{}{}", self.path, question.path))
+            .header(header::HOST, &self.authority)
+            .header(header::ACCEPT, question.accept)
+            .body(Full::new(Bytes::from(question.body)))
+            .map_err(|error| error.to_string())?;
+        let answer = async {
+            let answer = sender.send_request(request).await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), self.answer_max).collect();
+            let body = body.await.map_err(|error| error.to_string())?;
+            Ok(Answer {
+                status,
+                body: body.to_bytes().to_vec(),
+            })
+        };
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            ended = connection => match ended {
+                Ok(()) => answer.await,
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+}
+
+fn client_config(ca: &Path, time: Arc<dyn TimeProvider>) -> Result<ClientConfig, String> {
+    let unusable = |error: String| format!("{} cannot be used: {error}", ca.display());
+    let mut roots = RootCertStore::empty();
+    let found = CertificateDer::pem_file_iter(ca).map_err(|error| unusable(error.to_string()))?;
+    for certificate in found {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("it holds no certificate".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_details(provider, time)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
