@@ -6,7 +6,9 @@ use super::shred_cache::{Found, ScopeHash, ShredCache};
 use arc_swap::ArcSwap;
 use kms_core::audit::leaf::{Month, MonthKeys};
 use kms_core::engine::{ShredEntry, Snapshot};
-use kms_core::key::record::{LogKeyRecord, Record, Revision, ShredRecord, Stored, TimeMark, Tree};
+use kms_core::key::record::{
+    LogHead, LogKeyRecord, Record, Revision, ShredRecord, Stored, TimeMark, Tree,
+};
 use kms_core::name::{KeyId, SecretId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +42,7 @@ pub struct State {
     months: ArcSwap<BTreeMap<Month, Arc<MonthKeys>>>,
     time_mark: Mutex<(TimeMark, Revision)>,
     log_key: Mutex<Option<Arc<LogKeyRecord>>>,
+    log_head: Mutex<Option<(LogHead, Revision)>>,
 }
 
 impl State {
@@ -58,6 +61,7 @@ impl State {
             months: ArcSwap::default(),
             time_mark: Mutex::default(),
             log_key: Mutex::default(),
+            log_head: Mutex::default(),
         }
     }
 
@@ -80,6 +84,13 @@ impl State {
     #[must_use]
     pub fn log_key(&self) -> Option<Arc<LogKeyRecord>> {
         let held = self.log_key.lock();
+        held.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The newest signed root of the audit log that the store knows, and the revision of its record.
+    #[must_use]
+    pub fn log_head(&self) -> Option<(LogHead, Revision)> {
+        let held = self.log_head.lock();
         held.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -112,7 +123,7 @@ impl State {
         drop(end);
     }
 
-    /// Takes over months' keys, the time mark and log keys; the rest comes back.
+    /// Takes over months' keys, the time mark, log keys and the log's head; the rest comes back.
     fn take_own(&self, stored: Stored) -> Option<Stored> {
         if let Some(Record::LogKey(key)) = stored.record {
             let held = self.log_key.lock();
@@ -145,6 +156,11 @@ impl State {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 *held = (*mark, stored.revision);
+                None
+            }
+            (Tree::System, Some(Record::LogHead(head))) => {
+                let mut held = self.log_head.lock().unwrap_or_else(PoisonError::into_inner);
+                *held = Some((head.clone(), stored.revision));
                 None
             }
             _ => Some(stored),

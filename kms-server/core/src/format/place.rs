@@ -149,6 +149,12 @@ impl RecordKey {
         Self::new(Tree::System, b"time")
     }
 
+    /// That of the newest signed root of the audit log.
+    #[must_use]
+    pub fn log_head() -> Self {
+        Self::new(Tree::System, b"log")
+    }
+
     /// A usage record's.
     #[must_use]
     pub fn usage(key_id: KeyId, number: VersionNumber) -> Self {

@@ -201,6 +201,17 @@ pub struct TimeMark {
     pub paused: bool,
 }
 
+/// The newest signed root of the audit log, as far as the store knows: whatever is signed next extends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogHead {
+    /// Name of the log's life.
+    pub origin: Box<str>,
+    /// Leaves.
+    pub size: u64,
+    /// Root over them (RFC 6962).
+    pub root: [u8; 32],
+}
+
 /// Uses of one version, as of an audit sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsageRecord {
@@ -243,6 +254,7 @@ pub enum Record {
     Usage(UsageRecord),
     Outbox(OutboxRecord),
     LogKey(LogKeyRecord),
+    LogHead(LogHead),
     Operator(OperatorRecord),
     Attempts(AttemptsRecord),
 }

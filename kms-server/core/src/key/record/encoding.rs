@@ -4,8 +4,9 @@
 mod operator;
 
 use super::{
-    Compromise, DatasetPolicy, DatasetRecord, LogKeyRecord, OutboxRecord, Record, RequestRecord,
-    ShredRecord, ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord, VersionState,
+    Compromise, DatasetPolicy, DatasetRecord, LogHead, LogKeyRecord, OutboxRecord, Record,
+    RequestRecord, ShredRecord, ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord,
+    VersionState,
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::name::{
@@ -64,6 +65,10 @@ impl Record {
                 w.bytes(record.seed.expose_bytes())
                     .short(record.certificate.as_bytes());
             }
+            Self::LogHead(head) => {
+                w.u8(50).short(head.origin.as_bytes());
+                w.u64(head.size).bytes(&head.root);
+            }
             Self::Operator(record) => operator::write(w.u8(32), record),
             Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
         }
@@ -113,6 +118,11 @@ impl Record {
                 number: r.u32()?,
                 seed: LogSeed::from_slice(r.bytes(32)?).ok_or(Malformed)?,
                 certificate: r.text()?.into(),
+            }),
+            50 => Self::LogHead(LogHead {
+                origin: r.text()?.into(),
+                size: r.u64()?,
+                root: r.array()?,
             }),
             32 => Self::Operator(operator::read(&mut r)?),
             33 => Self::Attempts(operator::read_attempts(&mut r)?),

@@ -171,6 +171,14 @@ fn system_keys() -> impl Strategy<Value = SystemKeys> {
     })
 }
 
+fn log_head() -> impl Strategy<Value = LogHead> {
+    ("[!-~]{1,80}", any::<u64>(), any::<[u8; 32]>()).prop_map(|(origin, size, root)| LogHead {
+        origin: origin.into(),
+        size,
+        root,
+    })
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let mark = (timestamp(), any::<bool>())
         .prop_map(|(high_water, paused)| TimeMark { high_water, paused });
@@ -193,6 +201,7 @@ fn record() -> impl Strategy<Value = Record> {
         mark.prop_map(Record::TimeMark),
         usage.prop_map(Record::Usage),
         outbox_record().prop_map(Record::Outbox),
+        log_head().prop_map(Record::LogHead),
     ]
 }
 
@@ -200,6 +209,7 @@ fn record() -> impl Strategy<Value = Record> {
 fn same(a: &Record, b: &Record) -> bool {
     match (a, b) {
         (Record::Dataset(a), Record::Dataset(b)) => a == b,
+        (Record::LogHead(a), Record::LogHead(b)) => a == b,
         (Record::Version(a), Record::Version(b)) => {
             (a.key_id, a.number, a.state, &a.compromised, a.created_at)
                 == (b.key_id, b.number, b.state, &b.compromised, b.created_at)
