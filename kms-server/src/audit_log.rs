@@ -23,7 +23,7 @@ pub use local::{Appending, LocalAudit};
 pub use outbox::Reconciled;
 pub use reading::{Filter, Logged, Page, Query};
 pub use recovery::{Damage, OpenError, Opened};
-pub use tree::{CHECKPOINT_EVERY, Signer};
+pub use tree::{CHECKPOINT_EVERY, Signed, Signer};
 pub use usage::UsageMark;
 
 use crate::system::clock::Clock;

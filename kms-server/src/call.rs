@@ -9,6 +9,7 @@ mod entries;
 mod gatekeeper;
 pub mod internal;
 mod lane;
+mod log_signing;
 mod operation;
 mod operators;
 mod page;

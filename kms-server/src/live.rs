@@ -14,12 +14,13 @@ pub mod state;
 
 pub use opening::{OpenError, Parts};
 
+use crate::audit_log::{Signed, Space};
 use crate::store::{Change, ChangeError, Published, Records, Writer};
 use alarms::Alarms;
 use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
 use kms_core::cipher::HashKey;
 use kms_core::cipher::signature::InstanceKey;
-use kms_core::key::record::Write;
+use kms_core::key::record::{Expect, LogHead, Record, RecordKey, Write};
 use kms_core::name::CallId;
 use kms_core::secret::IntakeKey;
 use kms_core::time::Timestamp;
@@ -119,6 +120,43 @@ impl Live {
     #[must_use]
     pub const fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// Tells the store what was signed of the log, unless it knows more.
+    pub async fn store_log_head(&self, signed: &Signed) {
+        let known = self.state.log_head();
+        let checkpoint = &signed.checkpoint;
+        if known
+            .as_ref()
+            .is_some_and(|(known, _)| known.size >= checkpoint.size)
+        {
+            return;
+        }
+        let head = LogHead {
+            origin: checkpoint.origin.as_str().into(),
+            size: checkpoint.size,
+            root: checkpoint.root.0,
+        };
+        let expect = known.map_or(Expect::Absent, |(_, revision)| Expect::Unchanged(revision));
+        let stored = self.submit(Submitted {
+            id: CallId([0; 16]),
+            writes: vec![Write {
+                key: RecordKey::log_head(),
+                expect,
+                record: Some(Record::LogHead(head)),
+            }],
+            leaves: Vec::new(),
+            generation: self.state.generation(),
+            restricts: false,
+            luggage: Luggage {
+                usage: Vec::new(),
+                space: Space::Operator,
+            },
+        });
+        if let Err(error) = stored.await {
+            // the next checkpoint tries again
+            tracing::warn!(%error, "the newest signed root is not in the store");
+        }
     }
 
     /// Finishes what is under way and lets go of the store.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The newest checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
+/// The newest checkpoint that witnesses cosigned.
+pub const COSIGNED: &str = "cosigned";
 /// Folder of the log keys' certificates.
 pub const CERTIFICATES: &str = "log-keys";
 /// Most bytes of a file that is read at once: a bundle of 256 entries of 64 KiB.

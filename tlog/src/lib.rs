@@ -35,7 +35,7 @@ pub use bundle::{BadBundle, bundle_entries, push_entry};
 pub use certificate::{Certificate, Keychain, Untrusted};
 pub use checkpoint::Checkpoint;
 pub use cosigner::Cosigner;
-pub use directory::{CERTIFICATES, CHECKPOINT, Directory, certificate_name};
+pub use directory::{CERTIFICATES, CHECKPOINT, COSIGNED, Directory, certificate_name};
 pub use edge::{Edge, Full};
 pub use hash::{HASH_LEN, Hash, leaf_hash, node_hash};
 pub use note::{BadNote, Note, SIGNATURE_LEN, VerifierKey, read_notes, signature_line};
@@ -45,4 +45,4 @@ pub use verify::{CheckEntry, Damage, Found, Options, Verified, verify};
 pub use witness::{NotExtended, extends};
 
 #[cfg(test)]
-mod signing;
+mod tests;

@@ -81,6 +81,15 @@ impl Note {
         self.signed_at(key).is_some()
     }
 
+    /// The whole note, but for signatures of `key`.
+    #[must_use]
+    pub fn without(&self, key: &VerifierKey) -> String {
+        let others = self.signatures.iter();
+        let others = others.filter(|own| own.name != key.name || own.key_hash != key.id);
+        let lines: String = others.map(Signature::line).collect();
+        format!("{}\n{lines}", self.text)
+    }
+
     /// The lines of those signatures whose key is named in none of `other`'s: what both know together is this note's
     /// bytes and these.
     #[must_use]

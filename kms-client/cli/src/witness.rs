@@ -114,9 +114,11 @@ impl Witness {
         let cosigner = self.cosigner.as_ref();
         let cosignature = cosigner.map(|key| key.cosign(parsed.text(), seconds));
         let cosignature = cosignature.unwrap_or_default();
+        // its own earlier signature would stand beside the new one
+        let bare = cosigner.map_or_else(|| note.to_owned(), |key| parsed.without(key.key()));
         // first on the disk, then told
         self.memory
-            .remember(&checkpoint.origin, &format!("{note}{cosignature}"))?;
+            .remember(&checkpoint.origin, &format!("{bare}{cosignature}"))?;
         Ok(Added {
             checkpoint,
             before,

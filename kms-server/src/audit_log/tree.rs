@@ -13,7 +13,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tlog::VerifierKey;
+use tlog::{Checkpoint, VerifierKey};
+use tokio::sync::watch;
 
 /// Entries after which a checkpoint does not wait any longer.
 const ENTRIES_MAX: u64 = 1_000;
@@ -33,6 +34,17 @@ pub struct Signer {
     pub verifier: VerifierKey,
     /// The note by which the instance key certifies it.
     pub certificate: String,
+    /// The newest signed root that the store knows: what is signed extends it.
+    pub head: Option<Checkpoint>,
+}
+
+/// A checkpoint as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// What it says.
+    pub checkpoint: Checkpoint,
+    /// The note.
+    pub note: String,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +56,8 @@ struct Wishes {
     closed: bool,
     signer: Option<Arc<Signer>>,
     waiting: Vec<SyncSender<()>>,
+    /// With signatures of witnesses, to be kept.
+    cosigned: Option<Signed>,
     /// Size of the newest checkpoint.
     signed: u64,
     problem: Option<String>,
@@ -54,6 +68,16 @@ struct Wishes {
 pub(super) struct Desk {
     wishes: Mutex<Wishes>,
     changed: Condvar,
+    /// The newest checkpoint signed since the start, for whoever wants to hear of it.
+    newest: watch::Sender<Option<Arc<Signed>>>,
+}
+
+/// What is to be done in a turn.
+struct Turn {
+    signer: Option<Arc<Signer>>,
+    cosigned: Option<Signed>,
+    waiting: Vec<SyncSender<()>>,
+    closed: bool,
 }
 
 impl Desk {
@@ -76,7 +100,7 @@ impl Desk {
     }
 
     /// Waits until something is to be done, and at least for a pause unless somebody asks; takes the wishes.
-    fn take(&self, pause: Duration) -> (Option<Arc<Signer>>, Vec<SyncSender<()>>, bool) {
+    fn take(&self, pause: Duration) -> Turn {
         let wishes = lock(&self.wishes);
         let paused = self
             .changed
@@ -87,8 +111,22 @@ impl Desk {
             .wait_while(wishes, |wishes| !wishes.wanted && !wishes.due);
         let mut wishes = woken.unwrap_or_else(PoisonError::into_inner);
         (wishes.wanted, wishes.due) = (false, false);
-        let waiting = std::mem::take(&mut wishes.waiting);
-        (wishes.signer.clone(), waiting, wishes.closed)
+        Turn {
+            signer: wishes.signer.clone(),
+            cosigned: wishes.cosigned.take(),
+            waiting: std::mem::take(&mut wishes.waiting),
+            closed: wishes.closed,
+        }
+    }
+
+    /// What came of a turn.
+    fn tell(&self, signed: u64, problem: Option<String>) {
+        if let Some(problem) = &problem {
+            tracing::error!(%problem, "the audit log's tree cannot be built");
+        }
+        let mut wishes = lock(&self.wishes);
+        wishes.signed = signed;
+        wishes.problem = problem;
     }
 
     /// The thread ends when what is durable now is built and signed.
@@ -107,22 +145,24 @@ fn run(shared: &Arc<Shared>) {
     let mut builder = Builder::new(Arc::clone(shared));
     let mut pause = Duration::ZERO;
     loop {
-        let (signer, waiting, closed) = shared.desk.take(pause);
+        let turn = shared.desk.take(pause);
         pause = PAUSE;
-        let result = builder.advance(signer.as_deref());
-        {
-            let mut wishes = lock(&shared.desk.wishes);
-            wishes.signed = builder.signed();
-            wishes.problem = result.err().map(|problem| problem.to_string());
-            if let Some(problem) = &wishes.problem {
-                tracing::error!(%problem, "the audit log's tree cannot be built");
-            }
+        let kept = turn.cosigned.map(|signed| builder.keep_cosigned(&signed));
+        let result = builder.advance(turn.signer.as_deref());
+        let problem = result
+            .as_ref()
+            .err()
+            .or(kept.as_ref().and_then(|kept| kept.as_ref().err()));
+        let problem = problem.map(ToString::to_string);
+        shared.desk.tell(builder.signed(), problem);
+        if let Ok(Some(signed)) = result {
+            shared.desk.newest.send_replace(Some(Arc::new(signed)));
         }
-        for waiter in waiting {
+        for waiter in turn.waiting {
             // who no longer waits has hung up
             let _ = waiter.send(());
         }
-        if closed {
+        if turn.closed {
             return;
         }
     }
@@ -150,15 +190,33 @@ impl AuditLog {
         }
     }
 
+    /// The newest checkpoint signed since the start, and each one after it; some may be passed over.
+    #[must_use]
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<Signed>>> {
+        self.shared.desk.newest.subscribe()
+    }
+
+    /// Keeps a checkpoint that witnesses cosigned, beside the newest one or in its place.
+    pub fn keep_cosigned(&self, signed: Signed) {
+        let desk = &self.shared.desk;
+        desk.ask(|wishes| wishes.cosigned = Some(signed));
+    }
+
+    /// Signs what is durable now; the newest checkpoint signed since the start. Blocking.
+    #[must_use]
+    pub fn sign_now(&self) -> Option<Arc<Signed>> {
+        if self.shared.options.tree {
+            let (done, end) = std::sync::mpsc::sync_channel(1);
+            self.shared.desk.ask(|wishes| wishes.waiting.push(done));
+            // an error means that the thread is gone, and its key with it
+            let _ = end.recv();
+        }
+        self.checkpoints().borrow().clone()
+    }
+
     /// Signs what is durable now, and forgets the key. Blocking.
     pub fn sign_off(&self) {
-        if !self.shared.options.tree {
-            return;
-        }
-        let (done, end) = std::sync::mpsc::sync_channel(1);
-        self.shared.desk.ask(|wishes| wishes.waiting.push(done));
-        // an error means that the thread is gone, and its key with it
-        let _ = end.recv();
+        let _ = self.sign_now();
         lock(&self.shared.desk.wishes).signer = None;
     }
 

@@ -6,7 +6,7 @@ use super::lane::Lane;
 use super::operation::Refused;
 use super::ticket::{Decided, Ticket};
 use crate::audit_log::counted::Row;
-use crate::audit_log::{AuditLog, CHECKPOINT_EVERY, Space, Submission};
+use crate::audit_log::{AuditLog, Space, Submission};
 use crate::live::gate::Gate;
 use crate::live::publisher::Luggage;
 use crate::live::state::Held;
@@ -15,15 +15,13 @@ use crate::store::ChangeError;
 use crate::system::clock::Clock;
 use kms_core::audit::leaf::{Month, SystemEvent};
 use kms_core::audit::{Detail, Facts, Outcome};
-use kms_core::cipher::signature::LogKey;
 use kms_core::engine::{Change, Decision, Moment, NewDataset, Refusal, View, create_dataset};
-use kms_core::key::record::{Expect, LogKeyRecord, Record, RecordKey, Write};
+use kms_core::key::record::{Expect, Record, RecordKey, Write};
 use kms_core::name::{KeyId, ShredScope};
 use kms_core::policy::{ActionKind, Authorised, Principal, Resource, act, authorise};
 use kms_core::reason::Reason;
-use kms_core::secret::{AuditMonthKey, LogSeed};
+use kms_core::secret::AuditMonthKey;
 use std::sync::Arc;
-use tlog::{Certificate, Hash, VerifierKey, signature_line};
 
 /// Says what a job may do to `A`, given state and proof.
 pub trait Decider<A, R>:
@@ -266,40 +264,6 @@ impl Service {
         &self.audit
     }
 
-    /// Sees to it that no entry waits longer than ten seconds for a checkpoint, for ever.
-    pub async fn keep_checkpoints(&self) {
-        loop {
-            let next = self.clock.monotonic() + CHECKPOINT_EVERY;
-            self.clock.wait_until(next).await;
-            self.audit.checkpoint_soon();
-        }
-    }
-
-    /// Makes the first key that signs the audit log's checkpoints, certified by the instance key.
-    ///
-    /// # Errors
-    /// As [`Service::internal`].
-    pub async fn make_log_key(&self, lane: &Lane) -> Result<(), Refusal> {
-        let (gate, origin) = (&self.gate, self.audit.origin());
-        self.internal::<act::CreateLogKey, ()>(lane, None, &[], |_, moment, _| {
-            let live = gate.live().ok_or(Reason::Sealed)?;
-            let record = first_log_key(&live, origin, moment)?;
-            Ok(Decision {
-                reply: (),
-                facts: Facts::single(act::CreateLogKey::ACTION, Detail::new(Outcome::Ok)),
-                change: Some(Change {
-                    writes: vec![Write {
-                        key: RecordKey::log_key(record.number),
-                        expect: Expect::Absent,
-                        record: Some(Record::LogKey(record)),
-                    }],
-                    restricts: false,
-                }),
-            })
-        })
-        .await
-    }
-
     /// Makes the audit key of the month of now, should no job have done so ahead of time.
     pub(super) async fn ensure_month(&self, lane: &Lane, live: &Live) {
         let month = Month::of(self.clock.now());
@@ -346,27 +310,4 @@ impl Service {
         )
         .await
     }
-}
-
-/// The first log key of an origin: it signs from the empty tree on.
-fn first_log_key(live: &Live, origin: &str, moment: &Moment<'_>) -> Result<LogKeyRecord, Reason> {
-    let seed = LogSeed::make_random(moment.keys).map_err(Reason::from)?;
-    let key = LogKey::new(&seed).map_err(|_| Reason::Internal)?;
-    let name = origin.rsplit_once('/').map_or(origin, |(name, _)| name);
-    let named = |name, public| VerifierKey::new(name, public).map_err(|_| Reason::Internal);
-    let certificate = Certificate {
-        origin: origin.to_owned(),
-        number: 1,
-        key: named(origin, key.public().0)?,
-        from_size: 0,
-        from_root: Hash::empty(),
-    };
-    let instance = named(name, live.keys.instance.public().0)?;
-    let text = certificate.text();
-    let signature = live.keys.instance.sign(text.as_bytes());
-    Ok(LogKeyRecord {
-        number: 1,
-        seed,
-        certificate: format!("{text}\n{}", signature_line(&instance, &signature)).into(),
-    })
 }

@@ -4,8 +4,8 @@ use crate::audit_log::Signer;
 use crate::call::{Lane, Service};
 use crate::live::Live;
 use kms_core::cipher::signature::LogKey;
-use kms_core::key::record::LogKeyRecord;
-use tlog::VerifierKey;
+use kms_core::key::record::{LogHead, LogKeyRecord};
+use tlog::{Checkpoint, Hash, VerifierKey};
 
 const JOB: &str = "making the key of the audit log";
 
@@ -21,7 +21,7 @@ pub(super) async fn pass(service: &Service, lane: &Lane, live: &Live) {
     }
     let signer = live.state.log_key().and_then(|key| {
         let origin = service.audit().origin();
-        signer(&key, origin)
+        signer(&key, origin, live.state.log_head().map(|(head, _)| head))
     });
     match signer {
         Some(signer) => {
@@ -36,7 +36,7 @@ pub(super) async fn pass(service: &Service, lane: &Lane, live: &Live) {
     }
 }
 
-fn signer(record: &LogKeyRecord, origin: &str) -> Option<Signer> {
+fn signer(record: &LogKeyRecord, origin: &str, head: Option<LogHead>) -> Option<Signer> {
     let key = LogKey::new(&record.seed).ok()?;
     let verifier = VerifierKey::new(origin, key.public().0).ok()?;
     Some(Signer {
@@ -44,5 +44,10 @@ fn signer(record: &LogKeyRecord, origin: &str) -> Option<Signer> {
         key,
         verifier,
         certificate: record.certificate.to_string(),
+        head: head.map(|head| Checkpoint {
+            origin: head.origin.into(),
+            size: head.size,
+            root: Hash(head.root),
+        }),
     })
 }

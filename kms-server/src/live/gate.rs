@@ -133,6 +133,11 @@ impl Gate {
         };
         self.sealed.send_replace(true);
         live.state.quarantine(&[]).wait().await;
+        let audit = self.parts.audit.clone();
+        // an error would say that signing panicked: the store keeps what it knows
+        if let Ok(Some(signed)) = tokio::task::spawn_blocking(move || audit.sign_now()).await {
+            live.store_log_head(&signed).await;
+        }
         live.close().await;
         let audit = self.parts.audit.clone();
         // an error would say that signing panicked: the next unseal signs what is left

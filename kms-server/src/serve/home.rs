@@ -185,6 +185,7 @@ async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
         jobs::run(service, &lane, work.probe, &work.passes),
         service.count_strangers(),
         service.keep_checkpoints(),
+        service.keep_log_head(),
         work.identity.keep_fresh(work.reload),
     );
 }

@@ -95,6 +95,55 @@ async fn an_edited_entry_is_named_and_nothing_more_is_signed() {
     assert_eq!(said.code, 1, "{said:?}");
 }
 
+#[tokio::test]
+async fn whoever_takes_the_tree_away_gets_no_new_one_over_other_entries() {
+    let installation = logged(20).await;
+    let log = audit(&installation);
+    let bundle = std::fs::read(
+        log.join("tile/entries/000.p")
+            .read_dir()
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .max_by_key(|path| std::fs::metadata(path).unwrap().len())
+            .unwrap(),
+    )
+    .unwrap();
+    let at = offset(&bundle, 1);
+    forge_segment(&log, &bundle[at..at + 64]);
+    for name in ["tile", "checkpoints"] {
+        std::fs::remove_dir_all(log.join(name)).unwrap();
+    }
+    std::fs::remove_file(log.join("checkpoint")).unwrap();
+    let daemon = installation.start();
+    assert!(daemon.terminate().success());
+    assert!(!log.join("checkpoint").exists());
+    let said = std::fs::read_to_string(installation.log()).unwrap();
+    assert!(said.contains("nothing is signed any more"), "{said}");
+}
+
+#[tokio::test]
+async fn an_older_log_put_back_beside_the_newer_store_is_not_signed() {
+    let installation = logged(20).await;
+    let log = audit(&installation);
+    let old = installation.scratch().join("old");
+    // segments and all
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&log, &old])
+        .status();
+    assert!(copied.unwrap().success());
+    let daemon = installation.start();
+    assert!(daemon.terminate().success());
+    std::fs::remove_dir_all(&log).unwrap();
+    std::fs::rename(&old, &log).unwrap();
+    let before = std::fs::read(log.join("checkpoint")).unwrap();
+    let daemon = installation.start();
+    assert!(daemon.terminate().success());
+    assert_eq!(std::fs::read(log.join("checkpoint")).unwrap(), before);
+    let said = std::fs::read_to_string(installation.log()).unwrap();
+    assert!(said.contains("nothing is signed any more"), "{said}");
+}
+
 /// Where the bytes of an entry begin in its bundle.
 fn offset(bundle: &[u8], place: usize) -> usize {
     let mut at = 2;

@@ -60,9 +60,9 @@ async fn a_log_that_was_put_back_or_changed_is_refused() {
     verify(&installation, &log, &["--checkpoint", &kept]).ok();
 
     // tiles that prove another history than the one seen
-    let tile = log.join("tile/0/000");
+    let tile = log.join("tile/1/000.p/1");
     let mut bytes = std::fs::read(&tile).unwrap();
-    bytes[40] ^= 1;
+    bytes[3] ^= 1;
     goes_on(&installation).await;
     std::fs::write(&tile, &bytes).unwrap();
     let said = witness(&installation, &log);

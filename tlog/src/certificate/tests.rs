@@ -1,7 +1,7 @@
 //! Chains of log keys, whole and broken.
 
 use super::*;
-use crate::signing::{TestKey, certificate, signed};
+use crate::tests::signing::{TestKey, certificate, signed};
 
 struct Keys {
     instance: TestKey,

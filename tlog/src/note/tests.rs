@@ -1,7 +1,7 @@
 //! Against the crate `signed_note`, and notes that are none.
 
 use super::*;
-use crate::signing::{TestKey, signed};
+use crate::tests::signing::{TestKey, signed};
 use signed_note::{StandardVerifier, Verifier as _, VerifierList};
 
 const TEXT: &str = "kms/1\n7\nroot\n";
@@ -48,6 +48,8 @@ fn what_another_note_adds_is_its_new_signatures() {
     let added = read(&[&log, &one, &two]).added_to(&read(&[&two, &log]));
     assert_eq!(added, one.line(TEXT));
     assert_eq!(read(&[&log]).added_to(&read(&[&log, &one])), "");
+    let both = read(&[&log, &one]).without(&one.verifier);
+    assert_eq!(both, signed(TEXT, &[&log]));
 }
 
 #[test]

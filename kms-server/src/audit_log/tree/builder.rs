@@ -1,8 +1,8 @@
 //! Grows the tree from where its files end, or from the first entry when they do not fit the last checkpoint. A
 //! checkpoint that the entries contradict is the end of signing: somebody changed what had been signed.
 
-use super::Signer;
 use super::files::Files;
+use super::{Signed, Signer};
 use crate::audit_log::Shared;
 use crate::audit_log::reading::walk_forward;
 use std::io;
@@ -23,11 +23,25 @@ pub(super) enum Problem {
     /// A gap in the segments.
     #[error("audit entry {0} cannot be read: the log is proven up to there only")]
     Gap(u64),
-    /// The last checkpoint says otherwise.
+    /// What was signed says otherwise.
     #[error(
         "the first {0} audit entries are not those that were signed: nothing is signed any more"
     )]
     Contradicted(u64),
+    /// What was signed is no longer there.
+    #[error(
+        "the audit log ends at entry {found}, but was signed up to {signed}: its tail was cut, or an older copy put \
+         back; nothing is signed any more"
+    )]
+    Cut {
+        /// Entries there are.
+        found: u64,
+        /// Entries there were.
+        signed: u64,
+    },
+    /// The store belongs to another log.
+    #[error("the store knows the audit log {0:?}, which this is not: nothing is signed")]
+    OtherOrigin(String),
     /// The signature just made does not verify.
     #[error("the log key does not sign what it certifies")]
     Signature,
@@ -41,6 +55,8 @@ pub(super) struct Builder {
     growing: Option<Growing>,
     /// The newest checkpoint, as signed before.
     last: Option<Checkpoint>,
+    /// The newest signed root that the store knows: who takes the files away does not take this.
+    head: Option<Checkpoint>,
     certified: u64,
 }
 
@@ -48,17 +64,34 @@ struct Growing {
     edge: Edge,
     /// Entries of the bundle that is not full yet.
     bundle: Vec<u8>,
-    /// Not yet compared with the last checkpoint.
-    unproven: bool,
+    /// What was signed and is not yet compared with; of greater sizes than the edge's.
+    claims: Vec<Checkpoint>,
 }
 
 impl Growing {
-    const fn new(edge: Edge) -> Self {
-        Self {
+    fn new(edge: Edge, claims: Vec<Checkpoint>) -> Result<Self, Problem> {
+        let mut growing = Self {
             edge,
             bundle: Vec::new(),
-            unproven: true,
+            claims,
+        };
+        growing.settle()?;
+        Ok(growing)
+    }
+
+    /// Compares with what was signed at this size.
+    fn settle(&mut self) -> Result<(), Problem> {
+        let size = self.edge.size();
+        if self.claims.iter().all(|claim| claim.size != size) {
+            return Ok(());
         }
+        let root = self.edge.root();
+        let contradicts = |claim: &Checkpoint| claim.size == size && claim.root != root;
+        if self.claims.iter().any(contradicts) {
+            return Err(Problem::Contradicted(size));
+        }
+        self.claims.retain(|claim| claim.size != size);
+        Ok(())
     }
 }
 
@@ -70,6 +103,7 @@ impl Builder {
             shared,
             growing: None,
             last: None,
+            head: None,
             certified: 0,
         }
     }
@@ -80,25 +114,46 @@ impl Builder {
     }
 
     /// Builds up to the durable end; with a signer also partial tiles and a checkpoint over them.
-    pub(super) fn advance(&mut self, signer: Option<&Signer>) -> Result<(), Problem> {
-        let resumed = match self.growing.take() {
-            Some(growing) => growing,
-            None => self.resume()?,
-        };
-        let begun_at = resumed.edge.size();
-        let grown = match self.grow(resumed) {
-            // the tiles may be what was changed: the segments decide
-            Err(Problem::Contradicted(_)) if begun_at > 0 => self.grow(Growing::new(Edge::new())),
-            grown => grown,
-        }?;
-        if let Some(signer) = signer {
-            self.sign(&grown, signer)?;
+    /// Says what was signed, if anything was.
+    pub(super) fn advance(&mut self, signer: Option<&Signer>) -> Result<Option<Signed>, Problem> {
+        let head = signer.and_then(|signer| signer.head.as_ref());
+        if head.is_some() && self.head.as_ref() != head {
+            self.head = head.cloned();
+            self.growing = None;
         }
+        let grown = match self.growing.take() {
+            Some(growing) => self.grow(growing)?,
+            None => self.begin()?,
+        };
+        let signed = signer.map(|signer| self.sign(&grown, signer)).transpose()?;
         self.growing = Some(grown);
-        Ok(())
+        Ok(signed.flatten())
     }
 
-    /// From the full tiles of the last checkpoint; from nothing when they are not there.
+    /// Up to the durable end, from where the files end; from nothing when they contradict what was signed: the tiles
+    /// may be what was changed, and the segments decide.
+    fn begin(&mut self) -> Result<Growing, Problem> {
+        let resumed = self.resume().and_then(|growing| self.grow(growing));
+        match resumed {
+            Err(Problem::Contradicted(_)) => {
+                let growing = Growing::new(Edge::new(), self.claims()?)?;
+                self.grow(growing)
+            }
+            resumed => resumed,
+        }
+    }
+
+    /// All that was signed, as far as it is remembered.
+    fn claims(&self) -> Result<Vec<Checkpoint>, Problem> {
+        if let Some(head) = &self.head
+            && head.origin != self.shared.origin
+        {
+            return Err(Problem::OtherOrigin(head.origin.clone()));
+        }
+        Ok(self.last.iter().chain(&self.head).cloned().collect())
+    }
+
+    /// From the full tiles of the oldest checkpoint to compare with; from nothing when they are not there.
     fn resume(&mut self) -> Result<Growing, Problem> {
         let note = self.directory.read_text(CHECKPOINT)?;
         let parsed = note.as_deref().map(Note::parse).and_then(Result::ok);
@@ -108,9 +163,11 @@ impl Builder {
         if let (Some(note), Some(_)) = (&note, &self.last) {
             self.files.write_history(size, note)?;
         }
+        let claims = self.claims()?;
+        let size = claims.iter().map(|claim| claim.size).min().unwrap_or(0);
         let full = size - size % TILE_WIDTH;
         let edge = Edge::resume(full, |tile| self.directory.tile(tile));
-        Ok(Growing::new(edge.unwrap_or_default()))
+        Growing::new(edge.unwrap_or_default(), claims)
     }
 
     /// Up to what is durable now; what comes meanwhile is the next turn's, so that a busy log is signed too.
@@ -124,12 +181,14 @@ impl Builder {
                 return Err(Problem::Gap(before));
             }
         }
-        // also of a log that ends before its checkpoint
-        if growing.unproven && self.signed() > 0 {
-            let size = growing.edge.size();
-            return Err(Problem::Contradicted(self.signed().max(size)));
+        let signed = growing.claims.iter().map(|claim| claim.size).max();
+        match signed {
+            None => Ok(growing),
+            Some(signed) => Err(Problem::Cut {
+                found: growing.edge.size(),
+                signed,
+            }),
         }
-        Ok(growing)
     }
 
     fn pass(&mut self, growing: &mut Growing) -> Result<(), Problem> {
@@ -165,24 +224,16 @@ impl Builder {
             }
             self.files.write_tile(tile, &row)?;
         }
-        if let Some(last) = &self.last
-            && growing.unproven
-            && last.size == growing.edge.size()
-        {
-            if last.root != growing.edge.root() {
-                return Err(Problem::Contradicted(last.size));
-            }
-            growing.unproven = false;
-        }
-        Ok(())
+        growing.settle()
     }
 
-    fn sign(&mut self, growing: &Growing, signer: &Signer) -> Result<(), Problem> {
+    /// Nothing when nothing is new.
+    fn sign(&mut self, growing: &Growing, signer: &Signer) -> Result<Option<Signed>, Problem> {
         if self.certified != signer.number {
             self.files
                 .write_certificate(signer.number, &signer.certificate)?;
         } else if self.signed() == growing.edge.size() && self.last.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         for (tile, row) in growing.edge.partial() {
             if tile.level == 0 {
@@ -202,8 +253,16 @@ impl Builder {
             return Err(Problem::Signature);
         }
         self.files.write_checkpoint(checkpoint.size, &note)?;
-        self.last = Some(checkpoint);
+        self.last = Some(checkpoint.clone());
         self.certified = signer.number;
+        Ok(Some(Signed { checkpoint, note }))
+    }
+
+    /// Keeps a checkpoint that witnesses cosigned; the newest one is replaced by it.
+    pub(super) fn keep_cosigned(&mut self, signed: &Signed) -> Result<(), Problem> {
+        let is_newest = self.last.as_ref() == Some(&signed.checkpoint);
+        let size = signed.checkpoint.size;
+        self.files.write_cosigned(size, &signed.note, is_newest)?;
         Ok(())
     }
 }

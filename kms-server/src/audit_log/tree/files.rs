@@ -8,7 +8,9 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use tlog::{CERTIFICATES, CHECKPOINT, Hash, Tile, certificate_name, entries_path, history_path};
+use tlog::{
+    CERTIFICATES, CHECKPOINT, COSIGNED, Hash, Tile, certificate_name, entries_path, history_path,
+};
 
 pub(super) struct Files {
     dir: PathBuf,
@@ -82,6 +84,20 @@ impl Files {
         self.sync()?;
         private_file::replace(&self.dir.join(CHECKPOINT), note.as_bytes())?;
         self.write_history(size, note)
+    }
+
+    /// A checkpoint with the signatures of witnesses; `is_newest`: where the newest one and its history lie, too.
+    pub(super) fn write_cosigned(
+        &mut self,
+        size: u64,
+        note: &str,
+        is_newest: bool,
+    ) -> io::Result<()> {
+        private_file::replace(&self.dir.join(COSIGNED), note.as_bytes())?;
+        if is_newest {
+            self.write_checkpoint(size, note)?;
+        }
+        Ok(())
     }
 
     /// Ends the history with this note: what a torn attempt began is completed.
