@@ -131,8 +131,8 @@ mod tests {
         // the time stands in the signature's first bytes
         let other = cosigner.cosign(&text, 1_800_000_001);
         let (early, late) = (
-            line.split(' ').last().unwrap(),
-            other.split(' ').last().unwrap(),
+            line.rsplit(' ').next().unwrap(),
+            other.rsplit(' ').next().unwrap(),
         );
         let mut mixed = BASE64.decode(late.trim().as_bytes()).unwrap();
         mixed[..12].copy_from_slice(&BASE64.decode(early.trim().as_bytes()).unwrap()[..12]);
