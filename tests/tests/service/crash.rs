@@ -13,17 +13,17 @@ use tokio::task::JoinSet;
 
 /// All that the service acknowledged.
 #[derive(Default)]
-struct Acknowledged {
+pub(crate) struct Acknowledged {
     /// Request ids of every answer, good or bad.
-    calls: Vec<String>,
+    pub(crate) calls: Vec<String>,
     /// Wrapped, context, plaintext.
-    data_keys: Vec<(bytes::Bytes, Context, bytes::Bytes)>,
+    pub(crate) data_keys: Vec<(bytes::Bytes, Context, bytes::Bytes)>,
     /// Dataset -> version numbers made by rotation.
-    rotations: BTreeMap<String, Vec<u32>>,
-    datasets: BTreeSet<String>,
+    pub(crate) rotations: BTreeMap<String, Vec<u32>>,
+    pub(crate) datasets: BTreeSet<String>,
 }
 
-type Shared = Arc<Mutex<Acknowledged>>;
+pub(crate) type Shared = Arc<Mutex<Acknowledged>>;
 
 /// Calls until the connection breaks.
 async fn service_loop(caller: Caller, acknowledged: Shared, seed: u64) {
@@ -144,7 +144,7 @@ async fn nothing_acknowledged_is_lost_by_kills() {
 }
 
 /// Every data key since the last check, and some older ones, opens to the same plaintext.
-async fn check_data_keys(
+pub(crate) async fn check_data_keys(
     installation: &Installation,
     daemon: &Daemon,
     all: &Shared,
@@ -169,7 +169,7 @@ async fn check_data_keys(
 }
 
 /// No number given twice, none lost, none acknowledged that is not there.
-async fn check_versions(operator: &Caller, all: &Shared) {
+pub(crate) async fn check_versions(operator: &Caller, all: &Shared) {
     let acknowledged = all.lock().unwrap().rotations["files"].clone();
     let versions = operator.versions("files").await.unwrap();
     let numbers: Vec<u32> = versions.iter().map(|version| version.number).collect();
@@ -191,7 +191,7 @@ async fn check_versions(operator: &Caller, all: &Shared) {
 }
 
 /// Every acknowledged call stands in the log once; so does every committed change, acknowledged or not.
-async fn check_audit(operator: &Caller, all: &Shared) {
+pub(crate) async fn check_audit(operator: &Caller, all: &Shared) {
     let entries = operator.entries(0).await.unwrap();
     let mut heads: BTreeMap<&str, usize> = BTreeMap::new();
     for (sequence, entry) in (0_u64..).zip(&entries) {

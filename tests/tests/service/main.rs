@@ -13,6 +13,8 @@ mod audit_tree;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod life_cycle;
