@@ -6,7 +6,9 @@
 mod committer;
 pub mod counted;
 mod figures;
+mod files;
 mod frame;
+mod index;
 mod local;
 pub mod names;
 mod outbox;
@@ -15,19 +17,23 @@ mod reading;
 mod recovery;
 mod segment;
 mod segments;
+mod summary;
 mod tree;
 mod usage;
 
 pub use figures::Figures;
+pub use files::TreeFile;
 pub use local::{Appending, LocalAudit};
 pub use outbox::Reconciled;
 pub use reading::{Filter, Logged, Page, Query};
 pub use recovery::{Damage, OpenError, Opened};
+pub use summary::{Row, Summary, Told};
 pub use tree::{CHECKPOINT_EVERY, Signed, Signer};
 pub use usage::UsageMark;
 
 use crate::system::clock::Clock;
 use figures::Counters;
+use kms_core::audit::leaf::{Entry, PrincipalId};
 use kms_core::key::record::{OutboxRecord, UsageRecord};
 use kms_core::name::{KeyId, VersionNumber};
 use queue::{Job, Queue, Reply};
@@ -37,6 +43,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use usage::Usage;
 
@@ -47,7 +54,7 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Free bytes that are kept for operators: with less, submissions of the data plane are refused.
     pub reserve_bytes: u64,
-    /// Whether tiles and checkpoints are made. Without them the log proves nothing: only for measuring what they cost.
+    /// Whether tiles, checkpoints and the index are made. Without them the log proves nothing: only for measuring what they cost.
     pub tree: bool,
 }
 
@@ -101,6 +108,7 @@ struct Shared {
     lanes: Mutex<Vec<local::Lane>>,
     counters: Counters,
     desk: tree::Desk,
+    index: index::Index,
 }
 
 /// A handle; clones are cheap. When the last one goes, what waits is written and the committer ends.
@@ -114,6 +122,7 @@ struct CommitterThread {
     shared: Arc<Shared>,
     handle: Mutex<Option<JoinHandle<()>>>,
     tree: Mutex<Option<JoinHandle<()>>>,
+    index: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl CommitterThread {
@@ -127,6 +136,11 @@ impl CommitterThread {
             self.shared.desk.close();
             // what a thread that panicked did not build is built by the next start
             let _ = tree.join();
+        }
+        if let Some(index) = lock(&self.index).take() {
+            self.shared.index.close();
+            // what it did not write is written by the next start
+            let _ = index.join();
         }
     }
 }
@@ -160,16 +174,21 @@ impl AuditLog {
             lanes: Mutex::default(),
             counters: Counters::default(),
             desk: tree::Desk::default(),
+            index: index::Index::default(),
         });
         let handle = committer::start(Arc::clone(&shared), recovered.active, &recovered.opened)
             .map_err(|source| OpenError::io(dir, source))?;
         let tree = options.tree.then(|| tree::start(Arc::clone(&shared)));
         let tree = tree.transpose();
         let tree = tree.map_err(|source| OpenError::io(dir, source))?;
+        let index = options.tree.then(|| index::start(Arc::clone(&shared)));
+        let index = index.transpose();
+        let index = index.map_err(|source| OpenError::io(dir, source))?;
         let thread = Arc::new(CommitterThread {
             shared: Arc::clone(&shared),
             handle: Mutex::new(Some(handle)),
             tree: Mutex::new(tree),
+            index: Mutex::new(index),
         });
         Ok((Self { shared, thread }, recovered.opened))
     }
@@ -273,7 +292,38 @@ impl AuditLog {
     /// # Errors
     /// When a segment cannot be read.
     pub fn read(&self, query: &Query) -> io::Result<Page> {
-        reading::read(&self.shared.segments, query)
+        reading::read(&self.shared, query)
+    }
+
+    /// Counts what passes a filter, by who, what and when. Blocking; memory is bounded, and so is one call's work.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn summarize(&self, query: &Query, span: Option<Duration>) -> io::Result<Summary> {
+        summary::summarize(&self.shared, query, span)
+    }
+
+    /// The introduction of a principal: where its name stands. Blocking; looks at few blocks.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn introduction_of(&self, principal: PrincipalId) -> io::Result<Option<Entry>> {
+        reading::introduction_of(&self.shared, principal)
+    }
+
+    /// Entries that the index covers.
+    #[must_use]
+    pub fn indexed_len(&self) -> u64 {
+        self.shared.index.covered()
+    }
+
+    /// A file of the log as a static server would give it, from `offset` on, at most `most` bytes of it, and how long
+    /// it is in all; `None` for what is no file of the tree. Blocking.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn tree_file(&self, path: &str, offset: u64, most: usize) -> io::Result<Option<TreeFile>> {
+        files::read(&self.shared.dir, path, offset, most)
     }
 
     /// Appends those leaves of the outbox that the log does not have, looking from `from_sequence` on.

@@ -1,4 +1,4 @@
-//! A log's directory as a static file server would serve it. Only reads.
+//! A log's directory as a static file server would serve it, on a disk or elsewhere. Only reads.
 
 use crate::hash::{HASH_LEN, Hash};
 use crate::proof::Tiles;
@@ -6,6 +6,7 @@ use crate::tile::Tile;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The newest checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
@@ -22,15 +23,36 @@ pub fn certificate_name(number: u64) -> String {
     format!("{number:08}")
 }
 
+/// Files of a log that lie elsewhere.
+pub trait Served: Send + Sync {
+    /// The bytes of a file; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+}
+
 /// See the module.
-#[derive(Debug, Clone)]
-pub struct Directory(PathBuf);
+#[derive(Clone)]
+pub struct Directory(Place);
+
+#[derive(Clone)]
+enum Place {
+    Folder(PathBuf),
+    Elsewhere(Arc<dyn Served>),
+}
 
 impl Directory {
     /// The one at `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self(Place::Folder(path.to_owned()))
+    }
+
+    /// One whose files somebody else gives.
+    #[must_use]
+    pub fn served(files: Arc<dyn Served>) -> Self {
+        Self(Place::Elsewhere(files))
     }
 
     /// The bytes of a file; `None` when there is none.
@@ -38,7 +60,11 @@ impl Directory {
     /// # Errors
     /// When it cannot be read, or is longer than any file of a log.
     pub fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(self.0.join(path)) {
+        let folder = match &self.0 {
+            Place::Folder(folder) => folder,
+            Place::Elsewhere(files) => return files.read(path),
+        };
+        let file = match File::open(folder.join(path)) {
             Ok(file) => file,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(error),

@@ -44,6 +44,35 @@ impl fmt::Debug for Hash {
     }
 }
 
+/// SHA-256 over bytes that come piece by piece: of a file, not of the tree.
+#[derive(Clone)]
+pub struct Digest(Context);
+
+impl Digest {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    /// Takes more in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of all that was taken in.
+    #[must_use]
+    pub fn finish(self) -> Hash {
+        Hash::taken(self.0.finish().as_ref())
+    }
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Hash of a leaf's bytes.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Hash {

@@ -117,6 +117,21 @@ pub fn prove_consistency<T: Tiles>(tiles: &T, size: u64, old: u64) -> Result<Vec
     Ok(path)
 }
 
+/// Roots of the complete subtrees that the first `first` leaves fall into, from the left; `first` is at most `size`.
+pub(crate) fn subtrees<T: Tiles>(tiles: &T, size: u64, first: u64) -> Result<Vec<Hash>, T::Error> {
+    let mut roots = Vec::new();
+    let mut at = 0;
+    for bit in (0..u64::BITS).rev().filter(|bit| first >> bit & 1 == 1) {
+        let range = Range {
+            first: at,
+            count: 1 << bit,
+        };
+        roots.push(range_hash(tiles, size, range)?);
+        at += range.count;
+    }
+    Ok(roots)
+}
+
 fn range_hash<T: Tiles>(tiles: &T, size: u64, range: Range) -> Result<Hash, T::Error> {
     if !range.count.is_power_of_two() {
         let (left, right) = range.halves();

@@ -21,6 +21,8 @@ pub type CheckEntry<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), Damage>;
 pub struct Options<'a> {
     /// Notes of checkpoints that were kept elsewhere: the log must extend each.
     pub external: &'a [String],
+    /// A checkpoint by whose word the entries before it are taken: reading begins at its end.
+    pub since: Option<&'a str>,
     /// What the entries themselves must hold: their place, for one.
     pub check: CheckEntry<'a>,
     /// Told now and then how many entries are done, and of how many.
@@ -43,7 +45,18 @@ pub struct Verified {
 /// # Errors
 /// [`Found`]: the first damage.
 pub fn verify(dir: &Path, instance: &VerifierKey, options: Options<'_>) -> Result<Verified, Found> {
-    let directory = Directory::new(dir);
+    verify_directory(&Directory::new(dir), instance, options)
+}
+
+/// Verifies a log wherever its files lie.
+///
+/// # Errors
+/// [`Found`]: the first damage.
+pub fn verify_directory(
+    directory: &Directory,
+    instance: &VerifierKey,
+    options: Options<'_>,
+) -> Result<Verified, Found> {
     let unreadable = |path: &str, error: &std::io::Error| {
         Found::nowhere(Damage::Unreadable(path.to_owned(), error.to_string()))
     };
@@ -57,7 +70,10 @@ pub fn verify(dir: &Path, instance: &VerifierKey, options: Options<'_>) -> Resul
         .map_err(|error| unreadable(CHECKPOINT, &error))?
         .ok_or(Found::nowhere(Damage::NoCheckpoint))?;
     let checkpoint = keys.checkpoint(&newest).map_err(untrusted)?;
-    let mut pass = Pass::new(&directory, &keys, checkpoint.clone());
+    let mut pass = Pass::new(directory, &keys, checkpoint.clone());
+    if let Some(note) = options.since {
+        pass.begin_at(keys.checkpoint(note).map_err(untrusted)?)?;
+    }
     for note in options.external {
         pass.claim(keys.checkpoint(note).map_err(untrusted)?, true)?;
     }

@@ -72,12 +72,26 @@ impl Table {
 pub(crate) fn show(form: Form, report: &impl Report) -> Result<(), Failure> {
     let text = match form {
         Form::Table => report.table().text(),
-        Form::Json => {
-            let text = serde_json::to_string_pretty(report);
-            text.map_err(|error| Failure::failed(error.to_string()))? + "\n"
-        }
+        Form::Json => json(report)?,
     };
     write(&text)
+}
+
+/// Indented JSON, ended by a line end.
+///
+/// # Errors
+/// None that can be had with our own types.
+pub(crate) fn json(report: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(report);
+    Ok(text.map_err(|error| Failure::failed(error.to_string()))? + "\n")
+}
+
+/// JSON on one line, not ended.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) fn json_line(report: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(report).map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// Writes text as it is.

@@ -1,7 +1,7 @@
 //! What a command needs of its surroundings: the service, the terminal, the person at it. Connects only
 //! when a command asks for the service.
 
-use crate::args::{Confirmation, Global};
+use crate::args::{Confirmation, Form, Global};
 use crate::exit::{Failure, printable};
 use crate::output::{self, Report};
 use crate::person::{Person, SessionFile};
@@ -106,6 +106,11 @@ impl Session {
                 "give --profile FILE or set KMS_PROFILE; `kms-server dev` makes service.toml and operator.toml",
             )
         })
+    }
+
+    /// Form of the results.
+    pub(crate) const fn form(&self) -> Form {
+        self.global.output
     }
 
     /// Writes the result to stdout.

@@ -194,6 +194,7 @@ impl Committer {
             self.tell(reply, Ok(first));
         }
         shared.desk.note(self.next_sequence);
+        shared.index.note(self.next_sequence);
     }
 
     /// The group is lost: its numbers are given again, to a new segment whose first number says that what

@@ -1,22 +1,31 @@
 //! Reading the durable part of the log, both ways, in bounded memory. What cannot be decoded is still
-//! shown, by its bytes; nothing read here is trusted for proofs.
+//! shown, by its bytes; nothing read here is trusted for proofs. A filter has the index say which blocks are worth
+//! reading; what lies behind the index is walked through.
 
+use super::Shared;
 use super::frame::{FrameReader, Step};
+use super::index::BLOCK;
 use super::recovery::scan;
 use super::segment::HEADER_LEN;
 use super::segments::{Marks, Readable, Segments};
 use kms_core::audit::Outcome;
-use kms_core::audit::leaf::{Entry, Prefix, PrincipalId, decode};
-use kms_core::name::KeyId;
+use kms_core::audit::leaf::{Body, Entry, Introduction, Month, Prefix, PrincipalId, decode};
+use kms_core::name::{KeyId, VersionNumber};
 use kms_core::policy::Action;
 use kms_core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use tlog::{Directory, bundle_entries, entries_path};
 
 /// Most leaves looked at for one page: a filter that nothing passes costs no more than this.
-const LOOKED_AT_MAX: usize = 200_000;
+pub(super) const LOOKED_AT_MAX: usize = 200_000;
+/// Most bytes of the leaves of one page.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Most blocks that are searched for one introduction.
+const INTRODUCTION_BLOCKS_MAX: usize = 8;
 
 /// Which entries; `None` passes everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +38,10 @@ pub struct Filter {
     pub action: Option<Action>,
     /// With this outcome.
     pub outcome: Option<Outcome>,
+    /// Of this version; together with a dataset.
+    pub version: Option<VersionNumber>,
+    /// In which one shred secret took part: what stands for it, month by month.
+    pub secrets: Option<BTreeMap<Month, [u8; 16]>>,
     /// Not before.
     pub from_time: Option<Timestamp>,
     /// Before.
@@ -69,7 +82,7 @@ pub struct Page {
 }
 
 impl Filter {
-    fn passes(&self, entry: Option<&Entry>) -> bool {
+    pub(super) fn passes(&self, entry: Option<&Entry>) -> bool {
         let Some(entry) = entry else {
             return *self == Self::default();
         };
@@ -79,23 +92,42 @@ impl Filter {
             && self.dataset.is_none_or(|id| entry.dataset() == Some(id))
             && self.action.is_none_or(|one| entry.action() == Some(one))
             && self.outcome.is_none_or(|one| entry.outcome() == Some(one))
+            && self
+                .version
+                .is_none_or(|one| version_of(entry) == Some(one))
+            && self
+                .secrets
+                .as_ref()
+                .is_none_or(|secrets| names(entry, secrets))
             && self.from_time.is_none_or(|from| time >= from)
             && self.to_time.is_none_or(|to| time < to)
     }
 }
 
+fn version_of(entry: &Entry) -> Option<VersionNumber> {
+    entry.item()?.version
+}
+
+/// Whether the secret is among the entry's, under its month's key.
+fn names(entry: &Entry, secrets: &BTreeMap<Month, [u8; 16]>) -> bool {
+    let hash = entry.prefix.month.and_then(|month| secrets.get(&month));
+    hash.is_some_and(|hash| entry.item().is_some_and(|item| item.secrets.contains(hash)))
+}
+
 /// One page.
-pub(super) fn read(segments: &Segments, query: &Query) -> io::Result<Page> {
+pub(super) fn read(shared: &Shared, query: &Query) -> io::Result<Page> {
     let mut page = Page::default();
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     let visit = |sequence: u64, leaf: &[u8]| {
-        if page.entries.len() >= query.limit || looked_at >= LOOKED_AT_MAX {
+        if page.entries.len() >= query.limit || looked_at >= LOOKED_AT_MAX || bytes > PAGE_BYTES_MAX
+        {
             page.next = Some(sequence);
             return ControlFlow::Break(());
         }
         looked_at += 1;
         let entry = decode(leaf).ok();
         if query.filter.passes(entry.as_ref()) {
+            bytes += leaf.len();
             page.entries.push(Logged {
                 sequence,
                 leaf: leaf.to_vec(),
@@ -104,12 +136,128 @@ pub(super) fn read(segments: &Segments, query: &Query) -> io::Result<Page> {
         }
         ControlFlow::Continue(())
     };
-    if query.newest_first {
-        walk_backward(segments, query.from_sequence, visit)?;
-    } else {
-        walk_forward(segments, query.from_sequence, visit)?;
-    }
+    walk(shared, query, visit)?;
     Ok(page)
+}
+
+/// Visits what may pass the query's filter, in its order.
+pub(super) fn walk(
+    shared: &Shared,
+    query: &Query,
+    mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let from = query.from_sequence;
+    let segments = &shared.segments;
+    let Some(blocks) = shared.index.blocks_for(&query.filter) else {
+        return if query.newest_first {
+            walk_backward(segments, from, visit)
+        } else {
+            walk_forward(segments, from, visit)
+        };
+    };
+    let covered = blocks * BLOCK;
+    if !query.newest_first {
+        if walk_blocks(shared, query, blocks, &mut visit)?.is_break() {
+            return Ok(());
+        }
+        return walk_forward(segments, from.max(covered), visit);
+    }
+    let mut flow = ControlFlow::Continue(());
+    if from >= covered {
+        walk_backward(segments, from, |sequence, leaf| {
+            if sequence < covered {
+                return ControlFlow::Break(());
+            }
+            flow = visit(sequence, leaf);
+            flow
+        })?;
+    }
+    if flow.is_continue() {
+        let _ = walk_blocks(shared, query, blocks, &mut visit)?;
+    }
+    Ok(())
+}
+
+/// The part that the index covers.
+fn walk_blocks(
+    shared: &Shared,
+    query: &Query,
+    blocks: u64,
+    visit: &mut impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+) -> io::Result<ControlFlow<()>> {
+    let (from, down) = (query.from_sequence, query.newest_first);
+    let candidates = shared
+        .index
+        .candidates(&query.filter, blocks, from / BLOCK, down);
+    for block in candidates.into_iter().flatten() {
+        let leaves = block_leaves(shared, block)?;
+        let wanted = |(sequence, _): &&(u64, Vec<u8>)| {
+            if down {
+                *sequence <= from
+            } else {
+                *sequence >= from
+            }
+        };
+        let mut leaves: Vec<_> = leaves.iter().filter(wanted).collect();
+        if down {
+            leaves.reverse();
+        }
+        for (sequence, leaf) in leaves {
+            if visit(*sequence, leaf).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// The entries of a block: from the tree's bundle where that holds them, else from the segments.
+fn block_leaves(shared: &Shared, block: u64) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let first = block * BLOCK;
+    let bundle = Directory::new(&shared.dir).read(&entries_path(block, 256));
+    let bundle = bundle.ok().flatten().unwrap_or_default();
+    let entries = bundle_entries(&bundle).map_while(Result::ok);
+    let leaves: Vec<(u64, Vec<u8>)> = (first..).zip(entries.map(<[u8]>::to_vec)).collect();
+    let in_place = |(sequence, leaf): &(u64, Vec<u8>)| {
+        Prefix::read(leaf).is_ok_and(|prefix| prefix.sequence == *sequence)
+    };
+    if leaves.len() as u64 == BLOCK && leaves.iter().all(in_place) {
+        return Ok(leaves);
+    }
+    let mut leaves = Vec::new();
+    walk_forward(&shared.segments, first, |sequence, leaf| {
+        if sequence >= first + BLOCK {
+            return ControlFlow::Break(());
+        }
+        leaves.push((sequence, leaf.to_vec()));
+        ControlFlow::Continue(())
+    })?;
+    Ok(leaves)
+}
+
+/// Where a principal's name stands.
+pub(super) fn introduction_of(
+    shared: &Shared,
+    principal: PrincipalId,
+) -> io::Result<Option<Entry>> {
+    let filter = Filter {
+        principal: Some(principal),
+        ..Filter::default()
+    };
+    let blocks = shared.index.blocks_for(&filter).unwrap_or(0);
+    let candidates = shared.index.candidates(&filter, blocks, 0, false);
+    let candidates = candidates.into_iter().flatten();
+    for block in candidates.take(INTRODUCTION_BLOCKS_MAX) {
+        for (_, leaf) in block_leaves(shared, block)? {
+            if let Ok(entry) = decode(&leaf)
+                && entry.principal() == Some(principal)
+                && matches!(entry.body, Body::Introduction(Introduction::Caller { .. }))
+            {
+                return Ok(Some(entry));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Visits leaves from `from` upward, to what is the durable end when it begins: of a segment that fills up

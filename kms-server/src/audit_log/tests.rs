@@ -4,6 +4,7 @@ mod appending;
 mod counting;
 mod damage;
 mod disk;
+mod index;
 mod paging;
 mod reconciling;
 mod torn;
@@ -59,8 +60,12 @@ fn time(n: u64) -> Timestamp {
 
 /// The leaves of call `n`, by principal `n % 3`.
 fn call(n: u64, facts: &Facts) -> Vec<Vec<u8>> {
+    call_of(n % 3, n, facts)
+}
+
+fn call_of(who: u64, n: u64, facts: &Facts) -> Vec<Vec<u8>> {
     let caller = CallerFacts {
-        principal: principal(n % 3),
+        principal: principal(who),
         name: None,
         authentication: Some(Authentication::Certificate),
         mfa_age: None,
@@ -127,7 +132,7 @@ fn segment_files(dir: &Path) -> Vec<PathBuf> {
         .unwrap()
         .map(|item| item.unwrap().path())
         // folders are the tree's
-        .filter(|path| path.is_file())
+        .filter(|path| path.is_file() && !path.ends_with("index"))
         .collect();
     files.sort();
     files

@@ -1,93 +1,47 @@
-//! ListEntries: the log as its readers see it. Reading is logged like everything else. Personal groups are
-//! opened where their key still exists; nothing here is a proof.
+//! The RPCs of `AuditService`: the log as its readers see it. Reading is logged like everything else, one entry a page.
+//! Personal groups are opened where their key still exists; nothing that is shown here is a proof.
+
+mod export;
+mod files;
+mod filter;
+mod shown;
+mod summary;
 
 use super::lane::Lane;
-use super::operation::{At, Refused};
-use super::render;
+use super::operation::Refused;
 use super::road::Incoming;
 use super::ticket::Ticket;
 use super::{Service, parse};
-use crate::audit_log::{Filter, Logged, Query};
+use crate::audit_log::{Logged, Query};
 use crate::live::Live;
-use kms_core::audit::leaf::{Body, Entry, Introduction, Personal, PersonalKey, PrincipalId};
+use crate::live::state::Held;
+use filter::Wanted;
+use kms_core::audit::leaf::{Body, PrincipalId};
 use kms_core::audit::{Detail, Facts, Outcome};
-use kms_core::codec::hex;
-use kms_core::engine::{Refusal, Snapshot};
-use kms_core::name::PrincipalName;
-use kms_core::policy::{Action, act};
+use kms_core::engine::Refusal;
+use kms_core::policy::{Action, ActionKind, act};
 use kms_core::reason::Reason;
 use kms_proto::v1;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-fn outcome(text: &str) -> Result<Outcome, Refusal> {
-    if text == "OK" {
-        return Ok(Outcome::Ok);
-    }
-    let known = Reason::ALL.iter().find(|reason| reason.as_str() == text);
-    let known = known.ok_or_else(|| Refusal::field("outcome", "OK or a reason"))?;
-    Ok(Outcome::Refused(*known))
-}
+/// The longest that a call waits for news.
+const WAIT_MAX: Duration = Duration::from_secs(25);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Most names that are looked for in older entries for one answer.
+const NAMES_MAX: usize = 64;
 
-fn outcome_text(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Ok => "OK".to_owned(),
-        Outcome::Refused(reason) => reason.as_str().to_owned(),
-    }
-}
-
-/// `None`: nothing can pass, because the log cannot know the name.
-fn query(
-    message: &v1::ListEntriesRequest,
-    at: &At<'_>,
-    live: &Live,
-) -> Result<Option<Query>, Refusal> {
-    let mut filter = Filter::default();
-    if !message.principal.is_empty() {
-        let name = PrincipalName::parse(&message.principal);
-        let name = name.map_err(|e| Refusal::field("principal", e.0))?;
-        filter.principal = Some(live.keys.directory.principal_id(&name));
-    }
-    if !message.dataset.is_empty() {
-        let name = parse::dataset(&message.dataset, "dataset")?;
-        let Some(dataset) = at.snapshot.by_name(&name) else {
-            return Ok(None);
-        };
-        filter.dataset = Some(dataset.record.key_id);
-    }
-    if !message.action.is_empty() {
-        let known = Action::ALL
-            .iter()
-            .find(|action| action.as_str() == message.action);
-        let known = known.ok_or_else(|| Refusal::field("action", "an action's name"))?;
-        filter.action = Some(*known);
-    }
-    if !message.outcome.is_empty() {
-        filter.outcome = Some(outcome(&message.outcome)?);
-    }
-    let time = |time: &Option<prost_types::Timestamp>, field| {
-        time.as_ref()
-            .map(|time| parse::timestamp(time, field))
-            .transpose()
-    };
-    filter.from_time = time(&message.from_time, "from_time")?;
-    filter.to_time = time(&message.to_time, "to_time")?;
-    let position = at.pager.position(&message.page_token)?;
-    let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
-    let from_sequence = match position {
-        Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| bad())?),
-        None if message.newest_first && message.from_sequence == 0 => u64::MAX,
-        None => message.from_sequence,
-    };
-    Ok(Some(Query {
-        from_sequence,
-        newest_first: message.newest_first,
-        filter,
-        limit: parse::page_size(message.page_size)?,
-    }))
+/// What was found for a page.
+struct Found {
+    answer: v1::ListEntriesResponse,
+    /// There is an entry that is no reading of the log: of one's own reading nobody waits to hear.
+    news: bool,
+    wait: Option<Duration>,
 }
 
 impl Service {
-    /// The RPC.
+    /// The RPC. While it waits it holds neither keys nor a snapshot.
     pub(super) async fn list_entries(
         &self,
         lane: &Lane,
@@ -95,11 +49,134 @@ impl Service {
         call: &Incoming,
     ) -> Result<v1::ListEntriesResponse, Refusal> {
         ticket.action = Action::ListEntries;
+        let begun = self.clock.monotonic();
+        loop {
+            let Some(live) = self.gate.live() else {
+                return Err(self.refuse(lane, ticket, None, Reason::Sealed.into()).await);
+            };
+            self.ensure_month(lane, &live).await;
+            let seen = self.audit.len();
+            let found = match self.read_entries(ticket, call, &live).await {
+                Ok(found) => found,
+                Err(refused) => return Err(self.refuse(lane, ticket, Some(&live), refused).await),
+            };
+            let until = begun + found.wait.unwrap_or_default();
+            if found.news || found.wait.is_none() || self.clock.monotonic() >= until {
+                let facts = Facts::single(ticket.action, Detail::new(Outcome::Ok));
+                self.log(lane, ticket, Some(&live), &facts).await?;
+                return Ok(found.answer);
+            }
+            drop(live);
+            self.wait_for_entries(seen, until).await;
+        }
+    }
+
+    async fn wait_for_entries(&self, seen: u64, until: Duration) {
+        while self.audit.len() == seen && self.clock.monotonic() < until {
+            let next = self.clock.monotonic() + LOOK_EVERY;
+            self.clock.wait_until(next.min(until)).await;
+        }
+    }
+
+    async fn read_entries(
+        &self,
+        ticket: &Ticket<'_>,
+        call: &Incoming,
+        live: &Live,
+    ) -> Result<Found, Refused> {
+        let message: v1::ListEntriesRequest =
+            self.allowed_to_read::<act::ListEntries, _>(ticket, call)?;
+        let wait = message.wait.as_ref();
+        let wait = wait.map(|wait| parse::duration(wait, "wait")).transpose()?;
+        if wait.is_some_and(|wait| wait > WAIT_MAX || message.newest_first) {
+            return Err(Refusal::field("wait", "at most 25 s, and not newest first").into());
+        }
+        let held = live.state.hold();
+        let filter = Box::pin(self.filter(&Wanted::listed(&message), live, &held)).await?;
+        let from_sequence = self.begin(ticket, live, &message)?;
+        let limit = parse::page_size(message.page_size)?;
+        // reading takes its time, and a restriction waits for whoever holds the snapshot
+        drop(held);
+        let mut next = None;
+        let mut logged = Vec::new();
+        let end = self.audit.len();
+        if let Some(filter) = filter {
+            let query = Query {
+                from_sequence,
+                newest_first: message.newest_first,
+                filter,
+                limit,
+            };
+            let audit = self.audit.clone();
+            let page = blocking(move || audit.read(&query)).await?;
+            (logged, next) = (page.entries, page.next);
+        }
+        if wait.is_some() {
+            let behind = logged.last().map_or(0, |last| last.sequence + 1);
+            next = next.or(Some(end.max(behind).max(from_sequence)));
+        }
+        let news = !logged.iter().all(is_reading);
+        let pager = self.pager(live, ticket);
+        let next_page_token = next.map(|next| pager.token(&next.to_be_bytes()));
+        Ok(Found {
+            answer: v1::ListEntriesResponse {
+                entries: self.shown(logged, live).await,
+                next_page_token: next_page_token.unwrap_or_default(),
+            },
+            news,
+            wait,
+        })
+    }
+
+    fn begin(
+        &self,
+        ticket: &Ticket<'_>,
+        live: &Live,
+        message: &v1::ListEntriesRequest,
+    ) -> Result<u64, Refusal> {
+        Ok(match self.position(ticket, live, &message.page_token)? {
+            Some(position) => position,
+            None if message.newest_first && message.from_sequence == 0 => u64::MAX,
+            None => message.from_sequence,
+        })
+    }
+
+    /// The sequence in a page token.
+    fn position(
+        &self,
+        ticket: &Ticket<'_>,
+        live: &Live,
+        token: &str,
+    ) -> Result<Option<u64>, Refusal> {
+        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
+        let position = self.pager(live, ticket).position(token)?;
+        let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_be_bytes);
+        position.map(number).transpose().map_err(|_| bad())
+    }
+
+    /// Asks whether `A` is allowed, then decodes: in that order.
+    fn allowed_to_read<A: ActionKind, M: prost::Message + Default>(
+        &self,
+        ticket: &Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<M, Refused> {
+        self.proof::<A>(ticket)?;
+        Ok(self.decode(call.method, call.body.clone())?)
+    }
+
+    /// A call that reads the log, from what it found to its entry and its answer.
+    async fn reading<A: ActionKind, T>(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        read: impl AsyncFnOnce(&Ticket<'_>, &Live) -> Result<T, Refused>,
+    ) -> Result<T, Refusal> {
+        ticket.action = A::ACTION;
         let Some(live) = self.gate.live() else {
             return Err(self.refuse(lane, ticket, None, Reason::Sealed.into()).await);
         };
         self.ensure_month(lane, &live).await;
-        match self.read_entries(ticket, call, &live).await {
+        match read(ticket, &live).await {
             Ok(answer) => {
                 let facts = Facts::single(ticket.action, Detail::new(Outcome::Ok));
                 self.log(lane, ticket, Some(&live), &facts).await?;
@@ -109,163 +186,59 @@ impl Service {
         }
     }
 
-    async fn read_entries(
-        &self,
-        ticket: &Ticket<'_>,
-        call: &Incoming,
-        live: &Live,
-    ) -> Result<v1::ListEntriesResponse, Refused> {
-        let message: v1::ListEntriesRequest = self.decode(call.method, call.body.clone())?;
+    async fn shown(&self, logged: Vec<Logged>, live: &Live) -> Vec<v1::AuditEntry> {
+        for entry in logged.iter().filter_map(|logged| logged.entry.as_ref()) {
+            self.scribe.names.learn(entry, Some(&live.keys.directory));
+        }
+        let ids = logged
+            .iter()
+            .filter_map(|one| one.entry.as_ref()?.principal());
+        self.learn_principals(ids, live).await;
         let held = live.state.hold();
-        let at = At {
-            snapshot: &held.snapshot,
-            principal: ticket.principal,
-            decide: &*self.decide,
-            circumstances: ticket.circumstances(),
-            pager: self.pager(live, ticket),
-        };
-        at.authorise::<act::ListEntries>(&[])?;
-        let Some(query) = query(&message, &at, live)? else {
-            return Ok(v1::ListEntriesResponse::default());
-        };
-        // reading takes its time, and a restriction waits for whoever holds the snapshot
-        drop(held);
+        let shown = logged.into_iter();
+        shown
+            .map(|logged| self.entry(logged, live, &held.snapshot))
+            .collect()
+    }
+
+    /// Looks for the introductions of those whose names are not known; who is not found is shown by id.
+    async fn learn_principals(&self, ids: impl Iterator<Item = PrincipalId>, live: &Live) {
+        let names = &self.scribe.names;
+        let strange =
+            |id: &PrincipalId| *id != PrincipalId::default() && names.principal(*id).is_none();
+        let unknown: BTreeSet<_> = ids.filter(strange).take(NAMES_MAX).collect();
+        if unknown.is_empty() {
+            return;
+        }
         let audit = self.audit.clone();
-        let read = tokio::task::spawn_blocking(move || audit.read(&query)).await;
-        let page = read.map_err(|_| Reason::Internal)?.map_err(|error| {
-            tracing::error!(%error, "the audit log cannot be read");
-            Reason::AuditUnavailable
-        })?;
-        for logged in &page.entries {
-            if let Some(entry) = &logged.entry {
-                self.scribe.names.learn(entry, Some(&live.keys.directory));
-            }
-        }
-        let entries = page.entries.into_iter();
-        let pager = self.pager(live, ticket);
-        let next = page
-            .next
-            .map(|sequence| pager.token(&sequence.to_be_bytes()));
-        let held = live.state.hold();
-        Ok(v1::ListEntriesResponse {
-            entries: entries
-                .map(|logged| self.entry(logged, live, &held.snapshot))
-                .collect(),
-            next_page_token: next.unwrap_or_default(),
-        })
-    }
-
-    fn entry(&self, logged: Logged, live: &Live, snapshot: &Snapshot) -> v1::AuditEntry {
-        let mut answer = v1::AuditEntry {
-            sequence: logged.sequence,
-            ..Default::default()
+        let search = move || -> std::io::Result<Vec<_>> {
+            let found = unknown.into_iter().map(|id| audit.introduction_of(id));
+            found.filter_map(Result::transpose).collect()
         };
-        if let Some(entry) = &logged.entry {
-            self.describe(entry, live, snapshot, &mut answer);
-        } else {
-            answer.kind = "unreadable".to_owned();
+        for entry in blocking(search).await.unwrap_or_default() {
+            names.learn(&entry, Some(&live.keys.directory));
         }
-        answer.leaf = logged.leaf.into();
-        answer
-    }
-
-    fn describe(
-        &self,
-        entry: &Entry,
-        live: &Live,
-        snapshot: &Snapshot,
-        answer: &mut v1::AuditEntry,
-    ) {
-        let prefix = &entry.prefix;
-        answer.time = Some(render::timestamp(prefix.at.time));
-        answer.kind = kind(&entry.body).to_owned();
-        answer.request_id = prefix.id.to_string();
-        answer.personal = personal(entry, live);
-        answer.action = entry
-            .action()
-            .map(|action| action.as_str().to_owned())
-            .unwrap_or_default();
-        answer.principal = self.principal(entry.principal(), &answer.personal);
-        if let Some(id) = entry.dataset() {
-            let known = snapshot
-                .by_id(id)
-                .map(|dataset| dataset.record.name.clone());
-            let known = known.or_else(|| self.scribe.names.dataset(id));
-            answer.dataset = known.map_or_else(|| id.to_string(), |n| render::dataset_name(&n));
-        }
-        if let Some(item) = entry.item() {
-            answer.version = item.version.map_or(0, kms_core::name::VersionNumber::get);
-            answer.lasting_context = item
-                .lasting
-                .iter()
-                .map(|(key, value)| (key.to_string(), value.to_string()))
-                .collect();
-            answer.shred_secrets = item.secrets.iter().map(|hash| hex(hash)).collect();
-            answer.count = item.count;
-            answer.detail = item.note.to_string();
-            answer.outcome = outcome_text(item.outcome);
-        }
-        match &entry.body {
-            Body::Head(head) => {
-                answer.outcome = outcome_text(head.outcome);
-                answer.count = head.items;
-            }
-            Body::Counted(counted) => {
-                answer.count = u32::try_from(counted.count).unwrap_or(u32::MAX);
-                answer.outcome = counted.reason.as_str().to_owned();
-            }
-            Body::System(record) => {
-                answer.action = record.event.as_str().to_owned();
-                answer.outcome = outcome_text(record.outcome);
-                answer.detail = record.text.to_string();
-            }
-            Body::Introduction(Introduction::Caller { connection, .. }) => {
-                answer.detail = format!("connection {connection}");
-            }
-            Body::Detail(_) | Body::Introduction(Introduction::Dataset { .. }) => {}
-        }
-    }
-
-    /// The name behind an id: known, or told by the entry itself (written while sealed), or the id.
-    fn principal(&self, id: Option<PrincipalId>, personal: &BTreeMap<String, String>) -> String {
-        let Some(id) = id else {
-            return String::new();
-        };
-        let known = self.scribe.names.principal(id);
-        let known = known.map(|name| name.as_str().to_owned());
-        known
-            .or_else(|| personal.get("principal").cloned())
-            .unwrap_or_else(|| {
-                if id == PrincipalId::default() {
-                    String::new()
-                } else {
-                    id.to_string()
-                }
-            })
     }
 }
 
-fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::Head(_) => "call",
-        Body::Detail(_) => "detail",
-        Body::Introduction(_) => "introduction",
-        Body::Counted(_) => "counted",
-        Body::System(_) => "system",
-    }
-}
-
-fn personal(entry: &Entry, live: &Live) -> BTreeMap<String, String> {
-    let opened = match &entry.personal {
-        Personal::None | Personal::Withheld => return BTreeMap::new(),
-        Personal::Intake { .. } => entry.open_personal(PersonalKey::Intake(&live.keys.intake)),
-        Personal::Month { .. } => {
-            let month = entry.prefix.month.and_then(|month| live.state.month(month));
-            let Some(month) = month else {
-                return BTreeMap::new();
-            };
-            entry.open_personal(PersonalKey::Month(&month))
-        }
+/// Of one's own looking into the log.
+fn is_reading(logged: &Logged) -> bool {
+    let Some(Body::Head(head)) = logged.entry.as_ref().map(|entry| &entry.body) else {
+        return false;
     };
-    opened.unwrap_or_default().into_iter().collect()
+    matches!(
+        head.action,
+        Action::ListEntries | Action::GetLogFiles | Action::SignExport | Action::SummarizeEntries
+    )
+}
+
+/// Work on the log's files.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Reason> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Reason::Internal)?.map_err(|error| {
+        tracing::error!(%error, "the audit log cannot be read");
+        Reason::AuditUnavailable
+    })
 }

@@ -197,6 +197,15 @@ impl Service {
             "ListEntries" => Ok(encoded(
                 &Box::pin(self.list_entries(lane, ticket, call)).await?,
             )),
+            "GetLogFiles" => Ok(encoded(
+                &Box::pin(self.get_log_files(lane, ticket, call)).await?,
+            )),
+            "SummarizeEntries" => Ok(encoded(
+                &Box::pin(self.summarize_entries(lane, ticket, call)).await?,
+            )),
+            "SignExport" => Ok(encoded(
+                &Box::pin(self.sign_export(lane, ticket, call)).await?,
+            )),
             _ => self.dispatch_auth(lane, ticket, call, certificate).await,
         }
     }

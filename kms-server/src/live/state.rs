@@ -71,6 +71,12 @@ impl State {
         self.months.load().get(&month).cloned()
     }
 
+    /// The audit keys of all months that have one.
+    #[must_use]
+    pub fn months(&self) -> Vec<Arc<MonthKeys>> {
+        self.months.load().values().cloned().collect()
+    }
+
     /// The time mark and the revision of its record.
     #[must_use]
     pub fn time_mark(&self) -> (TimeMark, Revision) {

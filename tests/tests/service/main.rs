@@ -11,6 +11,8 @@ mod audit;
 #[cfg(test)]
 mod audit_tree;
 #[cfg(test)]
+mod auditor;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod faults;

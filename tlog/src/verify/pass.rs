@@ -26,6 +26,8 @@ pub(super) struct Pass<'a> {
     /// Size at which the last external claim held.
     vouched: u64,
     held: u64,
+    /// Entries before it are not read.
+    first: u64,
 }
 
 impl<'a> Pass<'a> {
@@ -50,12 +52,27 @@ impl<'a> Pass<'a> {
             sound: 0,
             vouched: 0,
             held: 0,
+            first: 0,
         }
+    }
+
+    /// Begins with the bundle in which `kept` ends. The tiles that stand for what is before are believed because
+    /// the root over them is the one of `kept`.
+    pub(super) fn begin_at(&mut self, kept: Checkpoint) -> Result<(), Found> {
+        let first = kept.size - kept.size % TILE_WIDTH;
+        self.claim(kept, true)?;
+        self.edge = Edge::resume(first, |tile| self.hashes(tile))?;
+        self.first = first;
+        self.claims = self.claims.split_off(&first);
+        Ok(())
     }
 
     /// Takes up a checkpoint that the log must extend.
     pub(super) fn claim(&mut self, checkpoint: Checkpoint, is_external: bool) -> Result<(), Found> {
         let Checkpoint { size, root, .. } = checkpoint;
+        if size < self.first {
+            return Ok(());
+        }
         if size > self.newest.size {
             let (given, found) = (size, self.newest.size);
             return Err(Found::at(found, Damage::Cut { given, found }));
@@ -79,9 +96,9 @@ impl<'a> Pass<'a> {
             let (given, found) = (*beyond, size);
             return Err(Found::at(found, Damage::Cut { given, found }));
         }
-        self.read_history(0)?;
+        self.read_history(self.first)?;
         self.settle()?;
-        for index in 0..size.div_ceil(TILE_WIDTH) {
+        for index in self.first / TILE_WIDTH..size.div_ceil(TILE_WIDTH) {
             self.bundle(index, check)?;
             progress(self.edge.size(), size);
         }

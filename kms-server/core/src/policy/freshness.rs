@@ -54,6 +54,9 @@ impl Freshness {
             | A::GetShredSecret
             | A::GetStatus
             | A::ListEntries
+            | A::GetLogFiles
+            | A::SignExport
+            | A::SummarizeEntries
             | A::ListOperators
             | A::WhoAmI
             | A::Logout => Self::Session,

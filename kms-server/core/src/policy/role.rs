@@ -176,7 +176,9 @@ impl Role {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
             A::ConfirmClock => matches!(self, Self::SecurityAdmin),
-            A::ListEntries => matches!(self, Self::SecurityAdmin | Self::Auditor),
+            A::ListEntries | A::GetLogFiles | A::SignExport | A::SummarizeEntries => {
+                matches!(self, Self::SecurityAdmin | Self::Auditor)
+            }
             A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal => {
                 matches!(self, Self::OperatorCertificate)
             }

@@ -115,6 +115,7 @@ fn after_a_failed_write_nobody_is_told_yes_and_the_log_goes_on_in_a_new_segment(
         lanes: Mutex::default(),
         counters: Counters::default(),
         desk: tree::Desk::default(),
+        index: super::super::index::Index::default(),
     });
     assert_eq!(opened.next_sequence, 0);
     let handle = committer::start(Arc::clone(&shared), active, &recovered.opened).unwrap();
@@ -124,6 +125,7 @@ fn after_a_failed_write_nobody_is_told_yes_and_the_log_goes_on_in_a_new_segment(
             shared,
             handle: Mutex::new(Some(handle)),
             tree: Mutex::new(None),
+            index: Mutex::new(None),
         }),
     };
     assert_eq!(log.append_blocking(status_call(1)), Err(AuditUnavailable));

@@ -7,11 +7,12 @@ use kms_proto::v1::{
     CreateShredSecretsRequest, Dataset, DecryptRequest, DestroyShredSecretRequest,
     DisableOperatorRequest, DisableVersionRequest, EmergencyRotateDatasetRequest,
     EnableOperatorRequest, EnableVersionRequest, EncryptRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetDatasetRequest, GetShredSecretRequest, GetStatusRequest,
-    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest,
-    LoginRequest, LogoutRequest, RemoveOperatorRequest, ResetOperatorMfaRequest,
-    RestoreVersionRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
-    SealRequest, SecretKind, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest, GetShredSecretRequest,
+    GetStatusRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
+    ListVersionsRequest, LoginRequest, LogoutRequest, RemoveOperatorRequest,
+    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
+    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
+    ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
     UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
     UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
@@ -44,7 +45,9 @@ pub(super) fn roles(method: &str) -> &'static str {
         | "RemoveOperator"
         | "UnlockOperator"
         | "SetOperatorRoles" => "ob",
-        "ListEntries" | "ListOperators" => "oab",
+        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
+            "oab"
+        }
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" => "oab",
         other => panic!("who may call {other}?"),
@@ -170,6 +173,9 @@ fn other_body(method: &str, reason: String) -> Bytes {
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
         "ListEntries" => encode(&ListEntriesRequest::default()),
+        "GetLogFiles" => encode(&GetLogFilesRequest::default()),
+        "SignExport" => encode(&SignExportRequest::default()),
+        "SummarizeEntries" => encode(&SummarizeEntriesRequest::default()),
         other => operator_body(other),
     }
 }

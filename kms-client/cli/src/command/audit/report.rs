@@ -1,130 +1,71 @@
-//! An audit entry as it is shown.
+//! `kms audit report`: what an auditor asks for, as one file. Everything in it was read from the service under the auditor's
+//! own role, the log was verified while it was made, and the entries that matter most carry their proofs with them.
 
-use crate::output::{Report, Table, brief, hex, optional_time};
-use kms_client::proto::v1;
-use serde::Serialize;
-use std::collections::BTreeMap;
+mod controls;
+mod facts;
+mod gather;
+mod html;
 
-/// One entry.
-#[derive(Debug, Serialize)]
-pub(crate) struct EntryReport {
-    sequence: u64,
-    time: Option<String>,
-    kind: String,
-    request_id: String,
-    principal: String,
-    action: String,
-    dataset: String,
-    version: u32,
-    outcome: String,
-    lasting_context: BTreeMap<String, String>,
-    shred_secrets: Vec<String>,
-    count: u32,
-    detail: String,
-    personal: BTreeMap<String, String>,
-    /// The exact bytes, in hex.
-    leaf: String,
+use super::read_key;
+use crate::args::{Form, value};
+use crate::destination::{Destination, Privacy};
+use crate::exit::Failure;
+use crate::output;
+use crate::session::Session;
+use clap::Args;
+use facts::Span;
+use jiff::Timestamp;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Make a report for an auditor: one HTML file that needs neither network nor script, or JSON.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kms audit report --from 2026-10-01 --to 2027-01-01 --key audit.pub -o report.html
+  kms audit report --from 90d --key audit.pub --output json")]
+pub(crate) struct Report {
+    /// From this time on: 2026-11-24, 2026-11-24T06:00:00Z, or 90d (that long ago).
+    #[arg(long, value_name = "TIME", value_parser = value::moment)]
+    from: Timestamp,
+    /// Until this time [default: now].
+    #[arg(long, value_name = "TIME", value_parser = value::moment)]
+    to: Option<Timestamp>,
+    /// The instance's public key: a file like `audit.pub`.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Where to write the report [default: stdout].
+    #[arg(short, value_name = "FILE")]
+    output_file: Option<PathBuf>,
 }
 
-impl From<&v1::AuditEntry> for EntryReport {
-    fn from(entry: &v1::AuditEntry) -> Self {
-        Self {
-            sequence: entry.sequence,
-            time: optional_time(entry.time.as_ref()),
-            kind: entry.kind.clone(),
-            request_id: entry.request_id.clone(),
-            principal: entry.principal.clone(),
-            action: entry.action.clone(),
-            dataset: entry.dataset.trim_start_matches("datasets/").to_owned(),
-            version: entry.version,
-            outcome: entry.outcome.clone(),
-            lasting_context: entry.lasting_context.clone(),
-            shred_secrets: entry.shred_secrets.clone(),
-            count: entry.count,
-            detail: entry.detail.clone(),
-            personal: entry.personal.clone(),
-            leaf: hex(&entry.leaf),
-        }
-    }
-}
-
-impl EntryReport {
-    /// What is particular to it, in words.
-    fn remarks(&self) -> String {
-        let mut remarks = Vec::new();
-        if self.version > 0 {
-            remarks.push(format!("version {}", self.version));
-        }
-        if self.count > 1 {
-            remarks.push(format!("count {}", self.count));
-        }
-        let pairs = self.lasting_context.iter().chain(&self.personal);
-        remarks.extend(pairs.map(|(key, value)| format!("{key}={value}")));
-        if !self.detail.is_empty() {
-            remarks.push(self.detail.clone());
-        }
-        remarks.join(", ")
-    }
-}
-
-impl Report for Vec<EntryReport> {
-    fn table(&self) -> Table {
-        let mut table = Table::list(&[
-            "sequence",
-            "time",
-            "principal",
-            "action",
-            "dataset",
-            "outcome",
-            "request",
-            "remarks",
-        ]);
-        for entry in self {
-            let action = if entry.action.is_empty() {
-                &entry.kind
-            } else {
-                &entry.action
-            };
-            table.row([
-                entry.sequence.to_string(),
-                brief(entry.time.as_ref()),
-                entry.principal.clone(),
-                action.clone(),
-                entry.dataset.clone(),
-                entry.outcome.clone(),
-                entry.request_id.clone(),
-                entry.remarks(),
-            ]);
-        }
-        table
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_json_form_stands() {
-        let entry = v1::AuditEntry {
-            sequence: 7,
-            kind: "call".into(),
-            action: "Rewrap".into(),
-            dataset: "datasets/customers".into(),
-            version: 3,
-            outcome: "OK".into(),
-            lasting_context: [("tenant".to_owned(), "acme".to_owned())].into(),
-            leaf: vec![1, 2].into(),
-            ..v1::AuditEntry::default()
+impl Report {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The service's. A log that does not hold is no error of the report: it stands in it, and the exit code says it too.
+    pub(super) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let key = read_key(&self.key)?;
+        let made_at = Timestamp::now();
+        let span = Span {
+            from: self.from,
+            to: self.to.unwrap_or(made_at),
         };
-        let report = EntryReport::from(&entry);
-        assert_eq!(report.remarks(), "version 3, tenant=acme");
-        let json = serde_json::to_value(report).unwrap();
-        assert_eq!(json.get("dataset"), Some(&"customers".into()));
-        assert_eq!(json.get("leaf"), Some(&"0102".into()));
-        assert_eq!(
-            json.get("lasting_context"),
-            Some(&serde_json::json!({"tenant": "acme"}))
-        );
+        if span.from >= span.to {
+            return Err(Failure::usage("the time asked for ends before it begins"));
+        }
+        let facts = gather::facts(session, key, span, made_at).await?;
+        let text = match session.form() {
+            Form::Json => output::json(&facts)?,
+            Form::Table => html::document(&facts)?,
+        };
+        let path = self.output_file.as_deref();
+        let destination = Destination::open(path, Privacy::Private)?;
+        destination.writer()?.write_all(text.as_bytes())?;
+        destination.commit()?;
+        match facts.verdict.holds {
+            true => Ok(()),
+            false => Err(Failure::failed(facts.verdict.words)),
+        }
     }
 }
