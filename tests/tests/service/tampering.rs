@@ -64,6 +64,7 @@ fn verify(dir: &Path, key: &VerifierKey, external: &[String]) -> Result<Verified
     };
     let options = Options {
         external,
+        since: None,
         check: &mut check,
         progress: &mut |_, _| {},
     };
