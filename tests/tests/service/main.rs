@@ -37,6 +37,8 @@ mod startup;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]
+mod third_party;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod tour;

@@ -1,6 +1,7 @@
 //! A witness elsewhere: what it has seen of a log, nobody takes back.
 
 use super::audit_tree::{audit, copy_tree, logged, verify};
+use kms_tests::binaries;
 use kms_tests::caller::context;
 use kms_tests::console::Said;
 use kms_tests::daemon::{Installation, Role};
@@ -73,6 +74,41 @@ async fn a_log_that_was_put_back_or_changed_is_refused() {
         third.contains(&format!("\n{}\n", second["entries"])),
         "{third}"
     );
+}
+
+/// What docs/witness.md shows is what happens.
+#[tokio::test]
+async fn root_edits_the_log_and_two_others_tell() {
+    let text = std::fs::read_to_string(binaries::checkout().join("docs/witness.md")).unwrap();
+    let blocks = text.split("```sh demo\n").skip(1);
+    let blocks: Vec<_> = blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    let installation = logged(20).await;
+    let folder = installation.scratch();
+    let setting = format!(
+        "LOG={} KEY={}\nkms() {{ '{}' \"$@\"; }}\n",
+        audit(&installation).display(),
+        installation.dir().join("audit.pub").display(),
+        binaries::kms().display(),
+    );
+    let run = |block: &str| {
+        std::fs::write(folder.join("demo.sh"), format!("set -eu\n{setting}{block}")).unwrap();
+        let mut command = std::process::Command::new("bash");
+        command.current_dir(folder).arg("demo.sh");
+        kms_tests::console::said(&command.output().unwrap()).ok()
+    };
+    run(blocks[0]);
+    goes_on(&installation).await;
+    let said = run(blocks[1]);
+    assert!(said.err.contains("at least one was changed"), "{said:?}");
+    assert!(
+        said.err.contains("entries and tiles were changed together"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("entries 0 to "), "{said:?}");
+    assert!(said.out.contains("refused: exit code 4"), "{said:?}");
+    assert!(said.out.contains("not sound: exit code 1"), "{said:?}");
 }
 
 #[test]
