@@ -59,6 +59,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     reason: Option<String>,
+    approval: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
     violations: Vec<Violation>,
@@ -81,6 +82,7 @@ impl Error {
             kind,
             message: message.into(),
             reason: None,
+            approval: None,
             request_id: None,
             retry_after: None,
             violations: Vec::new(),
@@ -137,6 +139,12 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
+    }
+
+    /// The pending approval that others must sign first: `approvals/{approval}`.
+    #[must_use]
+    pub fn approval(&self) -> Option<&str> {
+        self.0.approval.as_deref()
     }
 
     /// The call's id, hex of 16 bytes; the operator finds its audit entry by it.

@@ -56,6 +56,7 @@ struct Inner {
     user: String,
     answers: Box<dyn Answers>,
     token: Mutex<Option<Zeroizing<String>>>,
+    approval: Option<String>,
 }
 
 impl fmt::Debug for Inner {
@@ -71,10 +72,21 @@ impl Operator {
     /// Without a session yet.
     #[must_use]
     pub fn new(user: impl Into<String>, answers: Box<dyn Answers>) -> Self {
+        Self::using(user, answers, None)
+    }
+
+    /// One whose calls use an approval: `approvals/{approval}`.
+    #[must_use]
+    pub fn using(
+        user: impl Into<String>,
+        answers: Box<dyn Answers>,
+        approval: Option<String>,
+    ) -> Self {
         Self(Arc::new(Inner {
             user: user.into(),
             answers,
             token: Mutex::new(None),
+            approval,
         }))
     }
 
@@ -121,6 +133,9 @@ impl Operator {
         }
         if let Some(code) = code {
             put(kms_proto::CODE_METADATA, code);
+        }
+        if let Some(approval) = &self.0.approval {
+            put(kms_proto::APPROVAL_METADATA, approval);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The one road of every call: identify, decode within bounds, resolve and authorise, gather, decide, commit
 //! or append, answer. No second way leads to a key: jobs and the administration take the same road.
 
+mod approval;
 mod bounds;
 pub mod code;
 mod control;
@@ -35,19 +36,22 @@ use crate::live::gather::Gathered;
 use crate::live::state::Held;
 use crate::store::ChangeError;
 use crate::system::clock::Clock;
+use crate::system::notice::Notices;
 use bounds::Bounds;
 use bytes::Bytes;
 use gatekeeper::Gatekeeper;
 use kms_core::audit::Outcome;
 use kms_core::audit::leaf::BootId;
+use kms_core::engine::approval::gate::Gated;
 use kms_core::engine::index::request_fingerprint;
 use kms_core::engine::{Moment, Refusal, Snapshot, View};
 use kms_core::entropy::{Entropy, make_bytes};
 use kms_core::name::{KeyId, VersionNumber};
-use kms_core::policy::Decide;
+use kms_core::policy::{ApprovalRules, Decide};
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
 use page::Pager;
+use prost::Message as _;
 use render::Renderer;
 use road::{Incoming, Method};
 use scribe::Scribe;
@@ -75,6 +79,10 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// What the status says of the daemon.
     pub facts: SystemFacts,
+    /// What is configured to need the word of others.
+    pub rules: ApprovalRules,
+    /// Where people are told what they should hear of without asking.
+    pub notices: Notices,
 }
 
 /// The road.
@@ -86,6 +94,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     facts: SystemFacts,
+    rules: ApprovalRules,
+    notices: Notices,
     bounds: Bounds,
     gatekeeper: Gatekeeper,
     scribe: Scribe,
@@ -118,6 +128,8 @@ impl Service {
             clock: parts.clock,
             entropy: parts.entropy,
             facts: parts.facts,
+            rules: parts.rules,
+            notices: parts.notices,
         })
     }
 
@@ -197,14 +209,10 @@ impl Service {
             let Some(change) = decision.change else {
                 // audit durable, answer
                 ticket.append(lane, leaves, usage).await?;
-                return Ok(self.answer::<O>(
-                    ticket,
-                    live,
-                    &held.snapshot,
-                    &message,
-                    decision.reply,
-                ));
+                let reply = decision.reply?;
+                return Ok(self.answer::<O>(ticket, live, &held.snapshot, &message, reply));
             };
+            let word = decision.facts.approval;
             // commit, audit durable, answer
             let change = Decided {
                 change,
@@ -215,7 +223,8 @@ impl Service {
             match Box::pin(ticket.hand_in(live, change, held)).await {
                 Ok(_held) => {
                     let now = live.state.hold();
-                    let reply = decision.reply;
+                    self.announce(ticket, &now.snapshot, word.as_deref(), &decision.reply);
+                    let reply = decision.reply?;
                     return Ok(self.answer::<O>(ticket, live, &now.snapshot, &message, reply));
                 }
                 Err(ChangeError::Conflict) if attempt < ATTEMPTS => live.settled().await,
@@ -235,7 +244,7 @@ impl Service {
         held: &Held,
         message: &O::Message,
         body: &Bytes,
-    ) -> Result<kms_core::engine::Decision<O::Reply>, Refused> {
+    ) -> Result<Gated<O::Reply>, Refused> {
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
@@ -288,8 +297,14 @@ impl Service {
                 salts: &lane.salts,
             },
             idempotency,
+            rules: &self.rules,
         };
-        O::decide(&prepared.input, &scene).await.map_err(refused)
+        let decided = O::decide(&prepared.input, &scene).await;
+        let decided = decided.map_err(&refused)?;
+        let marked = O::marked(&prepared.input, &scene.view);
+        let asked = marked.map(|marked| (marked, message.encode_to_vec()));
+        self.gated(live, ticket, &scene, asked, decided)
+            .map_err(refused)
     }
 
     fn pager<'a>(&self, live: &'a Live, ticket: &Ticket<'a>) -> Pager<'a> {

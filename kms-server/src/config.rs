@@ -9,6 +9,7 @@ pub mod issuer;
 
 use issuer::Issuer;
 use kms_core::cipher::signature::Fingerprint;
+use kms_core::policy::ApprovalRules;
 use kms_core::policy::role::RoleTable;
 use std::fmt;
 use std::net::SocketAddr;
@@ -44,6 +45,10 @@ pub struct Config {
     pub dev_mode: bool,
     /// The people who administer the service.
     pub operators: Operators,
+    /// What needs the word of others.
+    pub approvals: ApprovalRules,
+    /// Who tells people what they should hear of: an absolute program and its arguments.
+    pub notice_command: Option<Vec<String>>,
     /// The daemon's own messages.
     pub log: Log,
 }

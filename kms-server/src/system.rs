@@ -8,6 +8,7 @@ pub mod failure;
 pub mod listen;
 pub mod lock;
 pub mod memory;
+pub mod notice;
 pub mod outgoing;
 pub mod private_file;
 pub mod synchronised;

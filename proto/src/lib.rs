@@ -31,3 +31,9 @@ pub const SESSION_METADATA: &str = "kms-session";
 
 /// Metadata key of a call: a new code of the operator's authenticator, or a recovery code.
 pub const CODE_METADATA: &str = "kms-totp";
+
+/// Metadata key of a call: the approval that it uses, as `approvals/{approval}`.
+pub const APPROVAL_METADATA: &str = "kms-approval";
+
+/// Metadata of an `ErrorInfo`: the pending approval that others must sign.
+pub const APPROVAL_INFO: &str = "approval";

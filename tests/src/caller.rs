@@ -1,6 +1,7 @@
 //! Typed calls as tests want them: short, with the reason of a refusal and the request id at hand.
 
 use crate::wire::{Line, Wire};
+use kms_proto::v1::approval_service_client::ApprovalServiceClient;
 use kms_proto::v1::audit_service_client::AuditServiceClient;
 use kms_proto::v1::auth_service_client::AuthServiceClient;
 use kms_proto::v1::dataset_service_client::DatasetServiceClient;
@@ -65,6 +66,29 @@ pub fn reason(status: &Status) -> String {
         .unwrap_or_default()
 }
 
+/// The pending approval that a refusal names: `approvals/{approval}`.
+#[must_use]
+pub fn approval(status: &Status) -> Option<String> {
+    let details = status.get_error_details();
+    let info = details.error_info()?;
+    info.metadata.get(kms_proto::APPROVAL_INFO).cloned()
+}
+
+/// `message`, using an approval or none.
+///
+/// # Panics
+/// When the approval's name is none.
+#[must_use]
+pub fn using<M>(message: M, approval: Option<&String>) -> tonic::Request<M> {
+    let mut request = tonic::Request::new(message);
+    if let Some(approval) = approval {
+        let name = approval.parse().expect("a name");
+        let metadata = request.metadata_mut();
+        metadata.insert(kms_proto::APPROVAL_METADATA, name);
+    }
+    request
+}
+
 /// The request id of a refusal or of an answer's metadata; empty when there is none.
 #[must_use]
 pub fn request_id(metadata: &tonic::metadata::MetadataMap) -> String {
@@ -110,6 +134,12 @@ impl Caller {
     #[must_use]
     pub fn auth(&self) -> AuthServiceClient<Line> {
         AuthServiceClient::new(self.wire.channel())
+    }
+
+    /// `ApprovalService`.
+    #[must_use]
+    pub fn approvals(&self) -> ApprovalServiceClient<Line> {
+        ApprovalServiceClient::new(self.wire.channel())
     }
 
     /// `AuditService`.

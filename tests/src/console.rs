@@ -4,6 +4,9 @@ use crate::binaries;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// A second has passed after so many runs, or something else is wrong.
+const TRIES: usize = 200;
+
 /// A profile to run under.
 #[derive(Debug, Clone)]
 pub struct Console {
@@ -63,6 +66,25 @@ impl Console {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Runs what others must approve: asks, and asks again with the approval until the delay of a development
+    /// installation's small team has passed.
+    #[must_use]
+    pub fn insist(&self, args: &[&str]) -> Said {
+        let first = self.run(args);
+        let Some((_, id)) = first.err.trim_end().rsplit_once("--approval ") else {
+            return first;
+        };
+        let args = [args, &["--approval", id]].concat();
+        let mut again = self.run(&args);
+        for _ in 0..TRIES {
+            if !again.err.contains("APPROVAL_REQUIRED") {
+                break;
+            }
+            again = self.run(&args);
+        }
+        again
     }
 
     /// Runs to the end, without input.

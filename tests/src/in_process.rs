@@ -2,7 +2,7 @@
 //!
 //! The installation is made by the real program first; only the clock is not the system's.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, approval, reason};
 use crate::daemon::{Installation, Role};
 use crate::operator::Person;
 use crate::wire::Wire;
@@ -15,7 +15,10 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tonic::Status;
 
+/// Of the small team of a development installation.
+pub const SMALL_TEAM_DELAY: Duration = Duration::from_secs(1);
 /// A day.
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -82,6 +85,25 @@ impl InProcess {
         started
             .expect("the start does not panic")
             .unwrap_or_else(|failure| panic!("no start: {failure}"))
+    }
+
+    /// Makes a marked call as the small team of a development installation does: asks, lets the delay pass, asks
+    /// again with the approval. What needs none is asked once.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    pub async fn insist<T>(
+        &self,
+        call: impl AsyncFn(Option<&String>) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        match call(None).await {
+            Err(status) if reason(&status) == "APPROVAL_REQUIRED" => {
+                let pending = approval(&status);
+                self.clock.advance(SMALL_TEAM_DELAY);
+                call(pending.as_ref()).await
+            }
+            other => other,
+        }
     }
 
     /// A connection as `role`.

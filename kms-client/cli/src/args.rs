@@ -5,8 +5,8 @@ pub(crate) mod owner;
 pub(crate) mod value;
 
 use crate::command::{
-    audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login, man, mfa,
-    operator, policy, rewrap, seal, shred, status, unseal, witness,
+    approval, audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login,
+    man, mfa, operator, policy, rewrap, seal, shred, status, unseal, witness,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -63,6 +63,9 @@ pub(crate) struct Global {
     /// Code of your authenticator, for what asks for one; given ahead it is used once.
     #[arg(long, global = true, value_name = "CODE")]
     pub totp: Option<String>,
+    /// Approval that others gave for this very command; see `kms approval`.
+    #[arg(long, global = true, value_name = "ID")]
+    pub approval: Option<String>,
     /// Say nothing on stderr but errors and warnings.
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -104,6 +107,8 @@ pub(crate) enum Command {
     Operator(operator::Operator),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Approval(approval::Approval),
     Status(status::Status),
     Seal(seal::Seal),
     Unseal(unseal::Unseal),
@@ -218,6 +223,17 @@ mod tests {
             "kms operator reset-mfa bob --totp 123456",
             "kms operator set-roles bob --role key-admin",
             "kms policy check own.cedar policies",
+            "kms key destroy customers 3 --confirm customers/3 --approval 000102030405060708090a0b0c0d0e0f",
+            "kms approval list --all",
+            "kms approval show approvals/000102030405060708090a0b0c0d0e0f",
+            "kms approval approve 000102030405060708090a0b0c0d0e0f --ssh-key id_ed25519_sk.pub --yes --no-input",
+            "kms approval reject 000102030405060708090a0b0c0d0e0f --reason no",
+            "kms approval cancel 000102030405060708090a0b0c0d0e0f",
+            "kms approval key make --file approver.key --passphrase-file p",
+            "kms approval key add --ssh-key id_ed25519.pub",
+            "kms approval key remove bob SHA256:x",
+            "kms approval roster",
+            "kms approval declare --yes --no-input",
             "kms clock confirm --now 2026-11-24T06:00:00Z",
             "kms completions bash",
             "kms man",

@@ -1,6 +1,7 @@
 //! The commands, a file for each noun. Each takes what was typed and a session, and either shows its
 //! result or fails; none exits by itself.
 
+pub(crate) mod approval;
 pub(crate) mod audit;
 pub(crate) mod clock;
 pub(crate) mod completions;
@@ -73,6 +74,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Mfa(command) => command.run(session).await,
         Command::Operator(command) => command.run(session).await,
         Command::Policy(command) => command.run(session),
+        Command::Approval(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,

@@ -135,11 +135,17 @@ const fn is_reordering(c: char) -> bool {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = exit_of(&error);
-        let next = next_step(&error);
+        let next = match error.approval() {
+            Some(approval) => Some(format!(
+                "it waits as {approval}: when others have approved it (`kms approval show`), or a small team's delay is over, repeat the command with --approval {}",
+                crate::session::bare_approval(approval)
+            )),
+            None => next_step(&error).map(str::to_owned),
+        };
         Self {
             exit,
             message: error.to_string(),
-            next: next.map(str::to_owned),
+            next,
         }
     }
 }
@@ -185,6 +191,14 @@ fn next_step(error: &Error) -> Option<&'static str> {
         Some("LOGIN_FAILED") => "each code is taken once: try again with the next one",
         Some("LOCKED_OUT") => "`kms operator unlock` by another operator ends it at once",
         Some("LAST_ADMINISTRATOR") => "give another operator the role security-admin first",
+        Some("APPROVAL_MISMATCH" | "APPROVAL_OVER") => {
+            "repeat the command without --approval: that asks for a new one"
+        }
+        Some("VOTE_REFUSED") => "see `kms approval roster` for whose keys count, and from when",
+        Some("SIGNATURE_REFUSED") => "read it again with `kms approval show`, and sign that",
+        Some("QUORUM_UNREACHABLE") => {
+            "have more approvers enrol a key: `kms approval key make`, `add`"
+        }
         Some("UNSEAL_FAILED") => "try another passphrase",
         Some("VERSION_DISABLED") => {
             "see `kms key versions`; an operator brings it back with `kms key enable` or `kms key restore`"

@@ -3,6 +3,7 @@
 //! Results go to stdout, talk to stderr, and the exit code says what kind of failure it was. Never
 //! prints a key or leaves half a plaintext behind unless it was told to write to stdout.
 
+mod approver;
 mod args;
 mod command;
 mod destination;

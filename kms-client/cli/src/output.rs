@@ -56,7 +56,8 @@ impl Table {
         }
     }
 
-    fn text(&self) -> String {
+    /// As it is written to stdout.
+    pub(crate) fn text(&self) -> String {
         let lines = self.0.lines();
         // the style leaves one space before and after each cell
         let lines =

@@ -80,7 +80,9 @@ impl Session {
             code: Mutex::new(self.global.totp.clone().map(Zeroizing::new)),
             can_ask: self.can_ask(),
         };
-        let operator = Operator::new(user, Box::new(answers));
+        let bare = |name: &String| format!("approvals/{}", bare_approval(name));
+        let approval = self.global.approval.as_ref().map(bare);
+        let operator = Operator::using(user, Box::new(answers), approval);
         let file = SessionFile::of(profile, operator.user());
         operator.set_token(file.read());
         let _ = self.file.set(file);
@@ -96,6 +98,34 @@ impl Session {
         if let Err(failure) = file.keep(operator.token().as_ref()) {
             self.error(&failure);
         }
+    }
+
+    /// Asks for a passphrase, or takes it from a file.
+    ///
+    /// # Errors
+    /// Nobody to ask; the file cannot be read; two that are not the same where `twice`.
+    pub(crate) fn passphrase(
+        &self,
+        what: &str,
+        file: Option<&PathBuf>,
+        twice: bool,
+    ) -> Result<Zeroizing<String>, Failure> {
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path);
+            let text = Zeroizing::new(text.map_err(|error| Failure::file(path, error))?);
+            return Ok(Zeroizing::new(
+                text.trim_end_matches(['\r', '\n']).to_owned(),
+            ));
+        }
+        if !self.can_ask() {
+            return Err(Failure::usage(format!("nobody to ask for the {what}"))
+                .next("give --passphrase-file FILE"));
+        }
+        let first = Zeroizing::new(rpassword::prompt_password(format!("The {what}: "))?);
+        if twice && *first != rpassword::prompt_password("Again: ")? {
+            return Err(Failure::usage("the two are not the same"));
+        }
+        Ok(first)
     }
 
     fn profile(&self) -> Result<PathBuf, Failure> {
@@ -186,6 +216,25 @@ impl Session {
         )))
     }
 
+    /// Has the person agree to what was just shown; `name` is what is typed ahead instead.
+    ///
+    /// # Errors
+    /// As [`Session::confirm`]; the answer is no.
+    pub(crate) fn agree_to(
+        &self,
+        question: &str,
+        name: &str,
+        ahead: &Confirmation,
+    ) -> Result<(), Failure> {
+        if ahead.confirm.is_some() || ahead.yes || !self.can_ask() {
+            return self.confirm(question, name, ahead);
+        }
+        if self.agrees(question)? {
+            return Ok(());
+        }
+        Err(Failure::usage("nothing was done"))
+    }
+
     /// Asks a question to be answered with y or n.
     ///
     /// # Errors
@@ -194,6 +243,11 @@ impl Session {
         let answer = ask(&format!("{question} [y/N] "))?;
         Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
     }
+}
+
+/// An approval's id, with or without its collection.
+pub(crate) fn bare_approval(name: &str) -> &str {
+    name.strip_prefix("approvals/").unwrap_or(name)
 }
 
 /// Asks for one line.

@@ -3,7 +3,7 @@
 
 use super::{Error, ErrorKind, Violation};
 use crate::connect::DialError;
-use kms_proto::{ERROR_DOMAIN, REQUEST_ID_METADATA, v1};
+use kms_proto::{APPROVAL_INFO, ERROR_DOMAIN, REQUEST_ID_METADATA, v1};
 use std::error::Error as StdError;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -18,8 +18,9 @@ impl From<Status> for Error {
         }
         let details = status.get_error_details();
         let info = details.error_info();
-        let reason = info.filter(|info| info.domain == ERROR_DOMAIN);
-        let reason = reason.map(|info| info.reason.clone());
+        let info = info.filter(|info| info.domain == ERROR_DOMAIN);
+        let reason = info.map(|info| info.reason.clone());
+        let approval = info.and_then(|info| info.metadata.get(APPROVAL_INFO).cloned());
         let kind = kind_of(reason.as_deref(), status.code(), status.message());
         let violations = details.bad_request().into_iter().flat_map(|bad| {
             bad.field_violations.iter().map(|violation| Violation {
@@ -35,6 +36,7 @@ impl From<Status> for Error {
         Self::new(kind, message)
             .adding(|inner| {
                 inner.reason = reason;
+                inner.approval = approval;
                 inner.retry_after = details.retry_info().and_then(|info| info.retry_delay);
                 inner.violations = violations.collect();
                 inner.request_id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -86,7 +88,7 @@ fn kind_of(reason: Option<&str>, code: Code, message: &str) -> ErrorKind {
             | "LOGIN_FAILED"
             | "LOCKED_OUT",
         ) => ErrorKind::Unauthenticated,
-        Some("DENIED") => ErrorKind::Denied,
+        Some("DENIED" | "VOTE_REFUSED" | "SIGNATURE_REFUSED") => ErrorKind::Denied,
         Some("ALREADY_EXISTS") => ErrorKind::AlreadyExists,
         Some("VERSION_DISABLED") => ErrorKind::Disabled,
         Some("VERSION_DESTROYED") => ErrorKind::Destroyed,
@@ -100,7 +102,11 @@ fn kind_of(reason: Option<&str>, code: Code, message: &str) -> ErrorKind {
             | "COMPROMISED_VERSION"
             | "CONFLICT"
             | "TIMERS_PAUSED"
-            | "LAST_ADMINISTRATOR",
+            | "LAST_ADMINISTRATOR"
+            | "APPROVAL_REQUIRED"
+            | "APPROVAL_MISMATCH"
+            | "APPROVAL_OVER"
+            | "QUORUM_UNREACHABLE",
         ) => ErrorKind::Precondition,
         Some(
             "SEALED" | "AUDIT_UNAVAILABLE" | "STORE_UNAVAILABLE" | "SHUTTING_DOWN" | "QUARANTINED",

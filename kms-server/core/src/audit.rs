@@ -3,5 +3,5 @@
 pub mod facts;
 pub mod leaf;
 
-pub use facts::{Detail, Facts, Outcome, Use};
+pub use facts::{ApprovalFacts, Detail, Facts, Outcome, Use};
 pub use leaf::{Entry, LeafKeys};

@@ -9,6 +9,7 @@ pub mod password;
 pub mod seal_key;
 pub mod self_test;
 pub mod signature;
+pub mod ssh_signature;
 pub mod system_entropy;
 pub mod totp;
 

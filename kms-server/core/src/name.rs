@@ -136,6 +136,30 @@ pub struct CallId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub [u8; 16]);
 
+/// Names a pending approval; also the nonce of what its approvers sign.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApprovalId(pub [u8; 16]);
+
+impl ApprovalId {
+    /// From its 32 hex digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// From the resource name `approvals/{approval}`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] with the form.
+    pub fn parse_resource(text: &str) -> Result<Self, InvalidName> {
+        let id = text.strip_prefix("approvals/").and_then(Self::parse);
+        id.ok_or(InvalidName(
+            "a resource name of the form approvals/{approval}",
+        ))
+    }
+}
+
 macro_rules! hex_id {
     ($($name:ident),+) => {$(
         impl fmt::Display for $name {
@@ -150,7 +174,7 @@ macro_rules! hex_id {
         }
     )+};
 }
-hex_id!(KeyId, CallId, RequestId);
+hex_id!(KeyId, CallId, RequestId, ApprovalId);
 
 /// Text of 1..=512 bytes that a person gave as a reason; no control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,13 @@
 //! road of a call (`call.rs`) calls it.
 
 pub mod action;
+pub mod approval;
 pub mod freshness;
 pub mod limits;
 pub mod role;
 
 pub use action::{Action, ActionKind, act};
+pub use approval::ApprovalRules;
 pub use freshness::Freshness;
 pub use role::{ByRole, Role, RoleTable, Roles};
 

@@ -20,7 +20,9 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::CodeRefused
         | Reason::LoginFailed
         | Reason::LockedOut => Code::Unauthenticated,
-        Reason::Denied | Reason::UnsealFailed => Code::PermissionDenied,
+        Reason::Denied | Reason::UnsealFailed | Reason::VoteRefused | Reason::SignatureRefused => {
+            Code::PermissionDenied
+        }
         Reason::AlreadyExists | Reason::RequestIdReused => Code::AlreadyExists,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::VersionState
@@ -31,7 +33,11 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::ShredSecretMissing
         | Reason::CompromisedVersion
         | Reason::TimersPaused
-        | Reason::LastAdministrator => Code::FailedPrecondition,
+        | Reason::LastAdministrator
+        | Reason::ApprovalRequired
+        | Reason::ApprovalMismatch
+        | Reason::ApprovalOver
+        | Reason::QuorumUnreachable => Code::FailedPrecondition,
         Reason::Sealed
         | Reason::AuditUnavailable
         | Reason::StoreUnavailable

@@ -182,6 +182,7 @@ impl Service {
             action: A::ACTION,
             service: self,
             lane,
+            approval: None,
             is_logged: false,
         }
     }

@@ -6,8 +6,8 @@ use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
 use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope};
 use kms_core::policy::{
-    Action, ActionKind, Authorised, Circumstances, Decide, NotAllowed, Principal, Resource,
-    authorise,
+    Action, ActionKind, ApprovalRules, Authorised, Circumstances, Decide, NotAllowed, Principal,
+    Resource, authorise,
 };
 use kms_core::reason::Reason;
 use std::future::Future;
@@ -40,6 +40,11 @@ pub(super) trait Operation {
         None
     }
 
+    /// What others may have to approve of it; `None`: nothing of it can be marked.
+    fn marked(_: &Self::Input<'_>, _: &View<'_>) -> Option<Marked> {
+        None
+    }
+
     /// Hands it to the engine.
     fn decide(
         input: &Self::Input<'_>,
@@ -64,6 +69,14 @@ pub(super) struct At<'a> {
     pub pager: Pager<'a>,
 }
 
+/// What approvers would see of a call beside its request.
+pub(super) struct Marked {
+    /// What it does, as the rules name it.
+    pub action: Action,
+    /// Stands for what it would change, as it is now.
+    pub etag: [u8; 32],
+}
+
 /// What the engine is given.
 pub(super) struct Scene<'a> {
     /// State.
@@ -72,6 +85,8 @@ pub(super) struct Scene<'a> {
     pub moment: Moment<'a>,
     /// The caller's request id, looked up.
     pub idempotency: Option<Idempotency>,
+    /// What is configured to need the word of others.
+    pub rules: &'a ApprovalRules,
 }
 
 /// A request that was understood and allowed.

@@ -4,7 +4,7 @@
 use crate::identity::{Authorization, Connection};
 use bytes::Bytes;
 use kms_core::engine::view::Refusal;
-use kms_core::name::CallId;
+use kms_core::name::{ApprovalId, CallId};
 use kms_core::reason::Reason;
 use std::future::Future;
 use std::net::IpAddr;
@@ -31,6 +31,8 @@ pub struct Credentials {
     pub session: Option<[u8; 32]>,
     /// A code of the operator's authenticator, as typed.
     pub code: Option<zeroize::Zeroizing<String>>,
+    /// The approval that the call uses.
+    pub approval: Option<ApprovalId>,
 }
 
 /// One call (one message of a stream) that arrived whole and within the limits.

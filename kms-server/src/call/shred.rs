@@ -1,13 +1,14 @@
 //! The RPCs of `ShredService`.
 
-use super::operation::{At, Operation, Prepared, Refused, Scene};
+use super::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use super::parse;
 use super::render::{self, Renderer};
 use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::engine::approval::statement::etag;
 use kms_core::engine::batch::{Item, RefusedItem};
 use kms_core::engine::shred::{CreatedSecrets, select};
 use kms_core::engine::{
-    Decision, NewSecret, Refusal, ScopeRequest, Selector, ShredFace, block_shred,
+    Decision, NewSecret, Refusal, ScopeRequest, Selector, ShredFace, View, block_shred,
     create_shred_secrets, destroy_shred, limits, resolve_scope, unblock_shred,
 };
 use kms_core::name::{ReasonText, ShredScope};
@@ -191,6 +192,14 @@ macro_rules! events {
                     input: (authorised, selector, reason),
                     needs: selected.needs,
                     detail: selected.detail,
+                })
+            }
+
+            fn marked(input: &Self::Input<'_>, view: &View<'_>) -> Option<Marked> {
+                let secret = select(view, &input.1).ok()?;
+                Some(Marked {
+                    action: Self::ACTION,
+                    etag: etag(&[b"secret", &secret.id.0, &secret.revision.0.to_be_bytes()]),
                 })
             }
 

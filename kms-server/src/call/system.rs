@@ -12,6 +12,7 @@ use crate::seal::passphrase::Passphrase;
 use crate::seal::{Method, UnsealError};
 use crate::system::disk;
 use kms_core::audit::{Detail, Facts as EntryFacts, Outcome};
+use kms_core::engine::approval::{Mode, mode};
 use kms_core::engine::{Change, Decision, Refusal};
 use kms_core::key::record::{Expect, Record, RecordKey, TimeMark, Write};
 use kms_core::policy::{Action, ActionKind, Authorised, NotAllowed, Resource, act, authorise};
@@ -138,6 +139,23 @@ impl Service {
                     .alarms
                     .push(format!("{name} is quarantined: a record is damaged"));
             }
+        }
+        let team = mode(&held.snapshot);
+        status.roster_mode = match team {
+            Mode::Undeclared => "undeclared".to_owned(),
+            Mode::Quorum => "quorum".to_owned(),
+            Mode::SmallTeam { delay } => {
+                format!(
+                    "small team: a delay of {} s replaces a missing approval",
+                    delay.as_secs()
+                )
+            }
+        };
+        if team == Mode::Undeclared {
+            status.alarms.push(
+                "no roster is declared: one operator changes operators alone (`kms approval declare`)"
+                    .to_owned(),
+            );
         }
         status.dataset_count = u64::try_from(held.snapshot.len()).unwrap_or(u64::MAX);
         status.rotations_overdue = overdue;

@@ -14,7 +14,7 @@ use crate::store::ChangeError;
 use kms_core::audit::leaf::Coordinates;
 use kms_core::audit::{Detail, Facts, Outcome};
 use kms_core::engine::{Change, Refusal};
-use kms_core::name::CallId;
+use kms_core::name::{ApprovalId, CallId};
 use kms_core::policy::{Action, Circumstances, Principal};
 use kms_core::reason::Reason;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(super) struct Ticket<'a> {
     pub action: Action,
     pub service: &'a Service,
     pub lane: &'a Lane,
+    /// The approval that it brings.
+    pub approval: Option<ApprovalId>,
     /// Its entry is under way.
     pub is_logged: bool,
 }

@@ -4,7 +4,7 @@ use super::lane::Lane;
 use super::operation::{Operation, Refused};
 use super::road::{Credentials, Early, Incoming, Road, Shed};
 use super::ticket::Ticket;
-use super::{Service, control, data_plane, operators, render, shred};
+use super::{Service, approval, control, data_plane, operators, render, shred};
 use bytes::Bytes;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::Refusal;
@@ -41,6 +41,7 @@ impl Service {
             action: Action::Refuse,
             service: self,
             lane,
+            approval: None,
             is_logged: false,
         }
     }
@@ -68,6 +69,8 @@ impl Service {
         let about = (&call.id, &*call.connection, call.trace_id);
         let mut ticket = self.ticket(lane, principal, about);
         ticket.method = call.method.name;
+        let credentials = call.credentials.as_deref();
+        ticket.approval = credentials.and_then(|given| given.approval);
         self.dispatch(lane, &mut ticket, &call, &certificate).await
     }
 
@@ -242,6 +245,30 @@ impl Service {
             "UnlockOperator" => Box::pin(self.one::<Unlock>(lane, ticket, call)).await,
             "ResetOperatorMfa" => Box::pin(self.one::<ResetMfa>(lane, ticket, call)).await,
             "SetOperatorRoles" => Box::pin(self.one::<SetRoles>(lane, ticket, call)).await,
+            _ => self.dispatch_approval(lane, ticket, call).await,
+        }
+    }
+
+    /// `ApprovalService`; what is no method of it either does not exist.
+    async fn dispatch_approval(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<Bytes, Refusal> {
+        use approval::{listing, roster, vote};
+        match call.method.name {
+            "ListApprovals" => Box::pin(self.one::<listing::List>(lane, ticket, call)).await,
+            "GetApproval" => Box::pin(self.one::<listing::Get>(lane, ticket, call)).await,
+            "Approve" => Box::pin(self.one::<vote::Approve>(lane, ticket, call)).await,
+            "RejectApproval" => Box::pin(self.one::<vote::Reject>(lane, ticket, call)).await,
+            "CancelApproval" => Box::pin(self.one::<vote::Cancel>(lane, ticket, call)).await,
+            "AddApproverKey" => Box::pin(self.one::<roster::AddKey>(lane, ticket, call)).await,
+            "RemoveApproverKey" => {
+                Box::pin(self.one::<roster::RemoveKey>(lane, ticket, call)).await
+            }
+            "GetRoster" => Box::pin(self.one::<roster::Get>(lane, ticket, call)).await,
+            "DeclareRoster" => Box::pin(self.one::<roster::Declare>(lane, ticket, call)).await,
             _ => {
                 let live = self.gate.live();
                 let refused = Reason::Unimplemented.into();

@@ -1,5 +1,6 @@
 //! The file's own shape, key by key, and its way into [`Config`].
 
+mod approvals;
 mod issuers;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
@@ -7,6 +8,7 @@ use super::{
     Audit, Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits,
     Log, Operators, Seal, Server, SynchronisedProbe, Tls,
 };
+use approvals::ApprovalsTable;
 use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
@@ -33,7 +35,8 @@ tables! {
         key_durability: String, dev_mode: bool, server: ServerTable, tls: TlsTable, data: DataTable,
         audit: AuditTable, seal: SealTable, clock: ClockTable, cache: CacheTable,
         principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>,
-        operators: OperatorsTable, policies: PoliciesTable, log: LogTable,
+        operators: OperatorsTable, policies: PoliciesTable, approvals: ApprovalsTable,
+        notices: NoticesTable, log: LogTable,
     }
     ServerTable {
         listen: String, client_certificate: String, reflection: bool, web_origins: Vec<String>,
@@ -53,6 +56,7 @@ tables! {
     CacheTable { shred_secret_bytes: u64 }
     OperatorsTable { totp_steps_back: u64 }
     PoliciesTable { directory: String }
+    NoticesTable { command: Vec<String> }
     LogTable { level: String, format: String }
 }
 
@@ -99,6 +103,12 @@ pub(super) fn parse(
         },
         operators: operators(&file.operators.unwrap_or_default(), file.dev_mode)?,
         principals: principals(file.principals.unwrap_or_default())?,
+        approvals: approvals::rules(
+            &file.approvals.unwrap_or_default(),
+            file.dev_mode.unwrap_or(false),
+            file.notices.is_some(),
+        )?,
+        notice_command: approvals::notice(file.notices.unwrap_or_default().command)?,
         issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
         policies: policies(file.policies, places)?,
         key_durability,

@@ -9,12 +9,13 @@ use kms_core::cipher::totp;
 use kms_core::engine::index::operator_key;
 use kms_core::engine::operator::enrolment::first_operator;
 use kms_core::entropy::{Entropy, make_bytes};
-use kms_core::key::record::{Expect, Record, StoredPassword, Write};
+use kms_core::key::record::{Expect, Record, RecordKey, RosterRecord, StoredPassword, Write};
 use kms_core::name::OperatorName;
-use kms_core::policy::{Role, Roles};
+use kms_core::policy::{ApprovalRules, Role, Roles};
 use kms_core::secret::{PasswordHash, TotpSecret};
 use kms_core::time::Timestamp;
 use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Profile (and file name), operator, roles.
@@ -24,6 +25,8 @@ pub(super) const PEOPLE: [(&str, &str, &[Role]); 3] = [
     ("auditor", "ada", &[Role::Auditor]),
 ];
 
+/// Short enough to try things out; said loudly at every start and in the status.
+const SMALL_TEAM_DELAY: Duration = Duration::from_secs(1);
 /// Random bytes of a password.
 const PASSWORD_LEN: usize = 20;
 
@@ -84,7 +87,29 @@ pub(super) fn make(
             ))),
         }
     };
-    Ok(people.into_iter().zip(hashes).map(record).collect())
+    let mut writes: Vec<Write> = people.into_iter().zip(hashes).map(record).collect();
+    writes.push(roster(now));
+    Ok(writes)
+}
+
+/// Two people, declared a small team from the first day.
+fn roster(now: Timestamp) -> Write {
+    Write {
+        key: RecordKey::roster(),
+        expect: Expect::Absent,
+        record: Some(Record::Roster(RosterRecord {
+            rules: rules(),
+            declared_at: now,
+        })),
+    }
+}
+
+/// As `kms.toml` says them.
+pub(super) fn rules() -> ApprovalRules {
+    ApprovalRules {
+        delay: Some(SMALL_TEAM_DELAY),
+        ..ApprovalRules::default()
+    }
 }
 
 /// What the file says; `new` when there was none.

@@ -224,3 +224,11 @@ fn the_verifier_key_is_a_signed_note_key() {
     let hash = sha256(&[b"kms-dev\n", &key]);
     assert_eq!(id, kms_core::codec::hex(&hash[..4]));
 }
+
+#[test]
+fn the_roster_is_declared_as_the_file_says() {
+    let place = tempfile::tempdir().unwrap();
+    let prepared = start(&place.path().join("dev")).unwrap();
+    assert_eq!(prepared.config.approvals, people::rules());
+    assert!(prepared.announcement.contains("small team"));
+}

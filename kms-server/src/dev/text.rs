@@ -78,9 +78,17 @@ pub(super) fn announcement(
             "It is sealed: kms --profile {place}/operator.toml unseal (kms.toml names no passphrase_file)"
         ),
     };
+    let team = match config.approvals.delay {
+        Some(delay) => format!(
+            "DEVELOPMENT ONLY: a missing approval is replaced by {} s (alice and bob are a small team).",
+            delay.as_secs()
+        ),
+        None => "What is marked needs the approval of others (kms approval roster).".to_owned(),
+    };
     format!(
         "kms-server dev: {made} {place}\n\
          {unsealing}\n\
+         {team}\n\
          Instance key {instance}\n\
          \n\
          In another terminal, from the source tree:\n\

@@ -5,6 +5,7 @@ use crate::call::road::Credentials;
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, header};
 use kms_core::cipher::sha256;
+use kms_core::name::ApprovalId;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -75,16 +76,20 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed
     }))
 }
 
-/// An operator's session and code, where the head has them in their form: each at most once. What is not in
+/// An operator's session and code and the approval that is used, where the head has them in their form: each at most once. What is not in
 /// its form is none: who sends it is told to log in.
 #[must_use]
 pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let session = single(headers, kms_proto::SESSION_METADATA).and_then(token_hash);
     let code = single(headers, kms_proto::CODE_METADATA).filter(|code| code.len() <= CODE_MAX);
     let code = code.and_then(|code| str::from_utf8(code).ok());
-    (session.is_some() || code.is_some()).then(|| Credentials {
+    let approval = single(headers, kms_proto::APPROVAL_METADATA);
+    let approval = approval.and_then(|name| str::from_utf8(name).ok());
+    let approval = approval.and_then(|name| ApprovalId::parse_resource(name).ok());
+    (session.is_some() || code.is_some() || approval.is_some()).then(|| Credentials {
         session,
         code: code.map(|code| Zeroizing::new(code.to_owned())),
+        approval,
     })
 }
 

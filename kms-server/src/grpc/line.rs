@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use kms_core::engine::view::Refusal;
-use kms_core::name::CallId;
+use kms_core::name::{ApprovalId, CallId};
 use kms_core::reason::Reason;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -58,6 +58,7 @@ pub(super) struct Call {
 pub(super) struct Given {
     session: Option<[u8; 32]>,
     code: Cell<Option<Zeroizing<String>>>,
+    approval: Option<ApprovalId>,
 }
 
 impl Given {
@@ -66,6 +67,7 @@ impl Given {
         Some(Rc::new(Self {
             session: credentials.session,
             code: Cell::new(credentials.code),
+            approval: credentials.approval,
         }))
     }
 
@@ -73,6 +75,7 @@ impl Given {
         Box::new(Credentials {
             session: self.session,
             code: self.code.take(),
+            approval: self.approval,
         })
     }
 }

@@ -42,7 +42,13 @@ pub fn ok_trailers() -> HeaderMap {
 
 fn refusal_status(id: CallId, refusal: &Refusal) -> Status {
     let reason = refusal.reason;
-    let metadata = HashMap::from([("request_id".to_owned(), id.to_string())]);
+    let mut metadata = HashMap::from([("request_id".to_owned(), id.to_string())]);
+    if let Some(approval) = refusal.approval {
+        metadata.insert(
+            kms_proto::APPROVAL_INFO.to_owned(),
+            format!("approvals/{approval}"),
+        );
+    }
     let mut details =
         ErrorDetails::with_error_info(reason.as_str(), kms_proto::ERROR_DOMAIN, metadata);
     if !refusal.violations.is_empty() {

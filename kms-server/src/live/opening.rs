@@ -109,7 +109,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     if loaded
         .quarantined
         .iter()
-        .any(|key| key.tree == Tree::Operator)
+        .any(|key| key.tree.is_of_operators())
     {
         tracing::error!("damaged records of operators: nobody of them is let in");
         drop(state.quarantine_operators());

@@ -14,6 +14,7 @@ use crate::store::sled::SledStore;
 use crate::system::directory;
 use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
+use crate::system::notice::Notices;
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::cipher::self_test;
 use kms_core::policy::{ByRole, Decide};
@@ -78,6 +79,8 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
             totp_steps_back: config.operators.totp_steps_back,
             failed: failed.map(|failed| failed.to_string()),
         },
+        rules: config.approvals.clone(),
+        notices: Notices::new(config.notice_command.clone()),
     });
     let service = service.map_err(|reason| other("the service cannot start", &reason))?;
     tell_repairs(&service, &opened);

@@ -29,7 +29,12 @@ fn succeeds(words: &[String]) -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    started.is_ok_and(|child| ends_well(child, Instant::now() + PATIENCE))
+    started.is_ok_and(|child| ends_within(child, PATIENCE))
+}
+
+/// Waits for a program, not longer than `patience`; `true` when it said that all went well.
+pub(super) fn ends_within(child: Child, patience: Duration) -> bool {
+    ends_well(child, Instant::now() + patience)
 }
 
 fn ends_well(mut child: Child, until: Instant) -> bool {

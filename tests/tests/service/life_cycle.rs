@@ -9,7 +9,7 @@ use kms_proto::v1::{
 };
 use kms_server::jobs;
 use kms_server::serve::Running;
-use kms_tests::caller::{Caller, Context, context, dataset_name, reason};
+use kms_tests::caller::{Caller, Context, context, dataset_name, reason, using};
 use kms_tests::certificate::Authority;
 use kms_tests::credentials::Credentials;
 use kms_tests::daemon::Role;
@@ -182,10 +182,12 @@ impl Scene {
             name: DOOMED.into(),
             waiting_time: Some(duration(DAY * 7)),
         };
-        let answer = datasets
-            .schedule_version_destruction(request)
-            .await
-            .unwrap();
+        let schedule = async |approval: Option<&String>| {
+            let request = using(request.clone(), approval);
+            let mut datasets = self.operator.datasets();
+            datasets.schedule_version_destruction(request).await
+        };
+        let answer = self.daemon.insist(schedule).await.unwrap();
         let version = answer.into_inner().version.unwrap();
         let waits = version.destroy_at.unwrap().seconds - timestamp(self.daemon.now()).seconds;
         assert!((waits - 7 * 24 * 3_600).abs() <= 1, "{waits}");

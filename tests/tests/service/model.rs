@@ -11,13 +11,15 @@ use kms_proto::v1::{
     EnableVersionRequest, RestoreVersionRequest, RewrapRequest, ScheduleVersionDestructionRequest,
     SecretKind, ShredSecretSelector, UnblockShredSecretRequest, VersionState,
 };
-use kms_tests::caller::{Caller, Context, context, reason, request_id, subject};
+use kms_tests::caller::{Caller, Context, approval, context, reason, request_id, subject, using};
 use kms_tests::daemon::{Installation, Role};
+use kms_tests::in_process::SMALL_TEAM_DELAY;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Instant;
 use tonic::{Response, Status};
 
 const DATASETS: [&str; 2] = ["letters", "notes"];
@@ -47,12 +49,23 @@ struct Blob {
     person: Option<String>,
 }
 
+/// A destruction that waits: of a version in a state, by an approval.
+struct Waiting {
+    dataset: usize,
+    at: usize,
+    state: VersionState,
+    approval: String,
+    since: Instant,
+}
+
 struct Model {
     service: Caller,
     operator: Caller,
     versions: [Vec<VersionModel>; 2],
     people: BTreeMap<String, Person>,
     blobs: Vec<Blob>,
+    /// Destructions that wait for a small team's delay, with the time at which they were asked for.
+    waiting: Vec<Waiting>,
     /// Request ids of all answers.
     calls: Vec<String>,
     random: SmallRng,
@@ -282,11 +295,22 @@ impl Model {
                     waiting_time: None,
                 };
                 let answer = datasets.schedule_version_destruction(request).await;
+                let pending = answer.as_ref().err().and_then(approval);
                 let allowed = [DecryptOnly, Disabled].contains(&state);
-                (
-                    self.note(answer).map(drop),
-                    allowed.then_some(DestroyScheduled),
-                )
+                let done = self.note(answer).map(drop);
+                if let Some(approval) = pending {
+                    assert!(allowed && done == Err("APPROVAL_REQUIRED".into()));
+                    let since = Instant::now();
+                    self.waiting.push(Waiting {
+                        dataset,
+                        at,
+                        state,
+                        approval,
+                        since,
+                    });
+                    return;
+                }
+                (done, None)
             }
             _ => {
                 let answer = datasets
@@ -304,6 +328,38 @@ impl Model {
             (Ok(()), None) => assert_ne!(state, Active, "version {at} of {dataset}"),
             (Err(reason), None) => assert!(reason.starts_with("VERSION_"), "{reason}"),
             (Err(reason), Some(next)) => panic!("{state:?} to {next:?}: {reason}"),
+        }
+    }
+
+    /// A destruction whose delay is over is done, unless the version was changed since.
+    async fn destroy_what_waited(&mut self) {
+        let over = |waiting: &Waiting| waiting.since.elapsed() > SMALL_TEAM_DELAY;
+        let Some(place) = self.waiting.iter().position(over) else {
+            return;
+        };
+        let waited = self.waiting.remove(place);
+        let (dataset, at) = (waited.dataset, waited.at);
+        let request = ScheduleVersionDestructionRequest {
+            name: format!("datasets/{}/versions/{}", DATASETS[dataset], at + 1),
+            waiting_time: None,
+        };
+        let request = using(request, Some(&waited.approval));
+        let answer = self
+            .operator
+            .datasets()
+            .schedule_version_destruction(request)
+            .await;
+        let state = self.versions[dataset][at].state;
+        match self.note(answer) {
+            Ok(_) => {
+                assert_eq!(state, waited.state, "changed since it was asked");
+                self.versions[dataset][at].state = VersionState::DestroyScheduled;
+            }
+            // what was changed and changed back is another target too
+            Err(reason) => assert!(
+                ["APPROVAL_MISMATCH", "APPROVAL_OVER", "VERSION_STATE"].contains(&&*reason),
+                "{reason}"
+            ),
         }
     }
 
@@ -389,6 +445,7 @@ async fn random_operations_agree_with_the_model() {
         versions: [vec![fresh], vec![fresh]],
         people: BTreeMap::new(),
         blobs: Vec::new(),
+        waiting: Vec::new(),
         calls: Vec::new(),
         random: SmallRng::seed_from_u64(seed),
     };
@@ -406,7 +463,10 @@ async fn random_operations_agree_with_the_model() {
             60..70 => model.cross().await,
             70..80 => model.rewrap().await,
             80..85 => model.rotate().await,
-            85..93 => model.change_version().await,
+            85..93 => {
+                model.change_version().await;
+                model.destroy_what_waited().await;
+            }
             _ => model.change_person().await,
         }
         if step % 50 == 49 {

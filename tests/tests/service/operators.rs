@@ -12,8 +12,9 @@ use kms_proto::v1::{
     EnableOperatorRequest, ListVersionsRequest, LoginRequest, LoginResponse, LogoutRequest,
     RotateDatasetRequest, ScheduleVersionDestructionRequest, UnlockOperatorRequest, WhoAmIRequest,
 };
-use kms_tests::caller::{Caller, dataset_name};
+use kms_tests::caller::{Caller, approval, dataset_name, using};
 use kms_tests::daemon::{Installation, Role};
+use kms_tests::in_process::InProcess;
 use kms_tests::operator::totp;
 use std::process::Command;
 
@@ -280,10 +281,14 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
     assert_eq!(why(refused), "LAST_ADMINISTRATOR");
     desk.pass(60);
     let enable = EnableOperatorRequest { name: name() };
-    other
-        .enable_operator(signed(enable, &bobs, Some(&code(1))))
-        .await
-        .unwrap();
+    let request = signed(enable.clone(), &bobs, Some(&code(1)));
+    let waits = other.enable_operator(request).await.unwrap_err();
+    let pending = approval(&waits).unwrap();
+    desk.pass(30);
+    let mut request = signed(enable, &bobs, Some(&code(1)));
+    let metadata = request.metadata_mut();
+    metadata.insert(kms_proto::APPROVAL_METADATA, pending.parse().unwrap());
+    other.enable_operator(request).await.unwrap();
     assert_eq!(
         who(&desk.caller, &session).await,
         "SESSION_REQUIRED",
@@ -310,19 +315,18 @@ async fn a_newcomer_enrols_with_another_implementation_and_logs_in() {
     if !crate::has_tool("oathtool") {
         return;
     }
-    let installation = Installation::new();
-    let daemon = installation.start();
-    let operator = daemon.caller(&installation, Role::Operator).await;
+    let process = InProcess::new();
+    let running = process.serve().await;
+    let operator = process.caller(&running, Role::Operator).await;
     let add = AddOperatorRequest {
         operator_id: "carol".into(),
         roles: vec!["key-admin".into()],
     };
-    let added = operator
-        .auth()
-        .add_operator(add.clone())
-        .await
-        .unwrap()
-        .into_inner();
+    let adding = async |approval: Option<&String>| {
+        let request = using(add.clone(), approval);
+        operator.auth().add_operator(request).await
+    };
+    let added = process.insist(adding).await.unwrap().into_inner();
     assert_eq!(
         why(operator.auth().add_operator(add).await),
         "ALREADY_EXISTS"
@@ -424,9 +428,10 @@ fn the_command_line_logs_in_keeps_the_session_and_answers_nothing_with_no_input(
     let refused = kms.run(&arguments);
     assert_eq!(refused.code, 5, "{refused:?}");
     assert!(refused.err.contains("--totp"), "{refused:?}");
-    let added = kms.run(&[
+    let arguments = [
         "operator", "add", "dave", "--role", "auditor", "--output", "json",
-    ]);
+    ];
+    let added = kms.insist(&arguments);
     assert_eq!(added.ok().json()["state"], "ENROLLING");
     let folder = installation.scratch().join("kms");
     for file in std::fs::read_dir(folder).unwrap() {

@@ -49,6 +49,7 @@ struct StatusReport {
     key_durability: String,
     disk_free_bytes: u64,
     alarms: Vec<String>,
+    roster_mode: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +82,7 @@ impl StatusReport {
             key_durability: status.key_durability.clone(),
             disk_free_bytes: status.disk_free_bytes,
             alarms: status.alarms.clone(),
+            roster_mode: status.roster_mode.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine and the road know of a call, before it becomes a leaf.
 
-use crate::name::{KeyContext, KeyId, SecretId, VersionNumber};
+use crate::name::{ApprovalId, KeyContext, KeyId, SecretId, VersionNumber};
 use crate::policy::Action;
 use crate::reason::Reason;
 
@@ -45,6 +45,19 @@ pub struct Facts {
     pub batch: bool,
     /// How the call as a whole ended.
     pub outcome: Outcome,
+    /// The word of others that it rests on, or gave.
+    pub approval: Option<Box<ApprovalFacts>>,
+}
+
+/// What the log keeps of an approval: enough to verify each signature for ever, and no name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalFacts {
+    /// Which.
+    pub id: ApprovalId,
+    /// SHA-256 of the statement: the bytes that were signed.
+    pub statement: [u8; 32],
+    /// SSHSIG each; they name their keys.
+    pub signatures: Vec<Box<[u8]>>,
 }
 
 /// Items that a call used a version for.
@@ -124,6 +137,7 @@ impl Facts {
             details: vec![detail],
             batch: false,
             outcome,
+            approval: None,
         }
     }
 
@@ -154,6 +168,7 @@ impl Facts {
             details,
             batch: true,
             outcome: if alike { first } else { Outcome::Ok },
+            approval: None,
         }
     }
 }

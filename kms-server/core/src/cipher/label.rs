@@ -58,6 +58,12 @@ labels! {
     OPERATOR_RECOVERY = "kms/v1/operator/recovery;",
     /// A one-time enrolment token, as it is stored.
     OPERATOR_ENROLMENT = "kms/v1/operator/enrolment;",
+    /// Begins the statement that approvers sign.
+    APPROVAL_STATEMENT = "kms/v1/approval/statement;",
+    /// Record key of an approver's keys.
+    APPROVAL_APPROVER = "kms/v1/approval/approver;",
+    /// What approvers see of the thing that a call would change.
+    APPROVAL_TARGET = "kms/v1/approval/target;",
     /// Page tokens.
     PAGE_TOKEN = "kms/v1/page-token;",
 }

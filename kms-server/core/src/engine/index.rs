@@ -41,6 +41,13 @@ pub fn operator_key(index: &HashKey, name: &OperatorName) -> RecordKey {
     RecordKey::operator(index.hash(&[label::OPERATOR_NAME, &len(name), name]))
 }
 
+/// Where an approver's keys are kept: HMAC over label and operator.
+#[must_use]
+pub fn approver_key(index: &HashKey, name: &OperatorName) -> RecordKey {
+    let name = name.as_str().as_bytes();
+    RecordKey::approver(index.hash(&[label::APPROVAL_APPROVER, &len(name), name]))
+}
+
 /// Where failed attempts on an account from one certificate are counted: HMAC over label, account, the
 /// certificate's principal. What is no name at all shares one counter, that of the empty account.
 #[must_use]

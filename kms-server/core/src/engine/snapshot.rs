@@ -1,8 +1,10 @@
 //! Everything the data plane needs of datasets and versions, immutable and shared. A change costs
 //! O(what changed), never O(datasets).
 
+mod approvals;
 mod operators;
 
+pub use approvals::{Approvals, Kept};
 pub use operators::{Operator, Operators};
 
 use crate::cipher::MessageKey;
@@ -22,6 +24,8 @@ pub struct Snapshot {
     names: imbl::OrdMap<DatasetName, KeyId>,
     /// The people who administer the service.
     pub operators: Operators,
+    /// What waits for the word of others, and who may give it.
+    pub approvals: Approvals,
 }
 
 /// A dataset with its versions.
@@ -124,8 +128,8 @@ impl Snapshot {
         self.names.is_empty()
     }
 
-    /// Takes a stored record over. Records that are no dataset's, version's or operator's are not its business and
-    /// come back.
+    /// Takes a stored record over. Records that are no dataset's, version's, operator's or approval's are not its
+    /// business and come back.
     pub fn apply(&mut self, stored: Stored) -> Option<Stored> {
         match (stored.key.tree, stored.record) {
             (Tree::Dataset, Some(Record::Dataset(record))) => {
@@ -136,11 +140,15 @@ impl Snapshot {
                 self.apply_version(record, stored.revision);
                 None
             }
-            (_, record) => self.operators.apply(Stored {
-                key: stored.key,
-                revision: stored.revision,
-                record,
-            }),
+            (_, record) => {
+                let stored = Stored {
+                    key: stored.key,
+                    revision: stored.revision,
+                    record,
+                };
+                let rest = self.operators.apply(stored)?;
+                self.approvals.apply(rest)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::audit::{Facts, Outcome};
 use crate::cipher::HashKey;
 use crate::entropy::Entropy;
 use crate::key::record::{RecordKey, RequestRecord, Revision, ShredState, TimeMark, Write};
-use crate::name::{KeyId, SecretId, ShredScope, VersionNumber};
+use crate::name::{ApprovalId, KeyId, SecretId, ShredScope, VersionNumber};
 use crate::reason::Reason;
 use crate::secret::ShredSecret;
 use crate::time::Timestamp;
@@ -128,6 +128,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// Which fields, where that is the reason.
     pub violations: Vec<Violation>,
+    /// The pending approval that others must sign, where that is the reason.
+    pub approval: Option<ApprovalId>,
 }
 
 impl From<Reason> for Refusal {
@@ -135,6 +137,7 @@ impl From<Reason> for Refusal {
         Self {
             reason,
             violations: Vec::new(),
+            approval: None,
         }
     }
 }
@@ -151,6 +154,16 @@ impl Outcome {
 }
 
 impl Refusal {
+    /// Others must sign this approval first.
+    #[must_use]
+    pub const fn pending(id: ApprovalId) -> Self {
+        Self {
+            reason: Reason::ApprovalRequired,
+            violations: Vec::new(),
+            approval: Some(id),
+        }
+    }
+
     /// A field breaks a limit or form.
     #[must_use]
     pub fn field(field: impl Into<String>, description: &'static str) -> Self {
@@ -160,6 +173,7 @@ impl Refusal {
                 field: field.into(),
                 description,
             }],
+            approval: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where records lie. Keys are random ids, keyed hashes or numbers; never a name.
 
-use crate::name::{KeyId, SecretId, VersionNumber};
+use crate::name::{ApprovalId, KeyId, SecretId, VersionNumber};
 
 /// A tree of the store; its number stands in record contexts and never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +30,12 @@ pub enum Tree {
     LogKey = 48,
     /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
     Operator = 32,
+    /// Approval id -> approval, pending or over.
+    Approval = 52,
+    /// Keyed hash of an operator's name -> the keys with which that operator approves.
+    Approver = 53,
+    /// The one: how the roster was declared.
+    Roster = 54,
 }
 
 impl Tree {
@@ -47,6 +53,9 @@ impl Tree {
         Self::DatasetName,
         Self::LogKey,
         Self::Operator,
+        Self::Approval,
+        Self::Approver,
+        Self::Roster,
     ];
 
     /// From its number.
@@ -56,6 +65,15 @@ impl Tree {
             .iter()
             .find(|tree| **tree as u8 == number)
             .copied()
+    }
+
+    /// Says who may act or approve: damage in one lets nobody of them in.
+    #[must_use]
+    pub const fn is_of_operators(self) -> bool {
+        matches!(
+            self,
+            Self::Operator | Self::Approval | Self::Approver | Self::Roster
+        )
     }
 
     /// Few enough to be verified before the first answer after unseal; the others are scrubbed in
@@ -73,6 +91,9 @@ impl Tree {
                 | Self::Outbox
                 | Self::LogKey
                 | Self::Operator
+                | Self::Approval
+                | Self::Approver
+                | Self::Roster
         )
     }
 }
@@ -180,6 +201,24 @@ impl RecordKey {
     #[must_use]
     pub fn operator(hash: [u8; 32]) -> Self {
         Self::new(Tree::Operator, &hash)
+    }
+
+    /// An approval's.
+    #[must_use]
+    pub fn approval(id: ApprovalId) -> Self {
+        Self::new(Tree::Approval, &id.0)
+    }
+
+    /// An approver's keys', by keyed hash.
+    #[must_use]
+    pub fn approver(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Approver, &hash)
+    }
+
+    /// The roster's.
+    #[must_use]
+    pub fn roster() -> Self {
+        Self::new(Tree::Roster, b"roster")
     }
 
     /// An outbox record's.

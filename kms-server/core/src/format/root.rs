@@ -138,7 +138,8 @@ impl Shard {
             Tree::AuditKey => (249, 0),
             Tree::Outbox => (250, 0),
             Tree::LogKey => (255, 0),
-            Tree::Operator => (251, 0),
+            // operators and what they decide together stand and fall together
+            Tree::Operator | Tree::Approval | Tree::Approver | Tree::Roster => (251, 0),
         }
     }
 

@@ -2,11 +2,16 @@
 //!
 //! Key material lies only in [`VersionRecord`], [`ShredRecord`] and [`OperatorRecord`], in their secret types.
 
+mod approval;
 mod encoding;
 mod operator;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
+pub use approval::{
+    ApprovalRecord, ApprovalState, ApproverRecord, EnrolledKey, KEYS_MAX, RosterRecord, VOTES_MAX,
+    Vote,
+};
 pub use operator::{
     AttemptsRecord, Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES,
     StoredPassword,
@@ -257,4 +262,7 @@ pub enum Record {
     LogHead(LogHead),
     Operator(OperatorRecord),
     Attempts(AttemptsRecord),
+    Approval(ApprovalRecord),
+    Approver(ApproverRecord),
+    Roster(RosterRecord),
 }

@@ -113,6 +113,16 @@ actions! {
     92 RemoveOperator "Removes an operator for ever.",
     93 UnlockOperator "Lifts an operator's lockout.",
     94 SetOperatorRoles "Changes an operator's roles.",
+    120 ListApprovals "Lists pending approvals.",
+    121 GetApproval "Reads one approval, as it is to be signed.",
+    122 Approve "Signs a pending approval.",
+    123 RejectApproval "Ends a pending approval of somebody else.",
+    124 CancelApproval "Ends a pending approval of one's own.",
+    125 AddApproverKey "Enrols a key with which one approves.",
+    126 RemoveApproverKey "Takes a key away from an approver.",
+    127 GetRoster "Reads who may approve and what needs it.",
+    128 DeclareRoster "Declares the roster and takes the configured approval rules into force.",
+    129 RecoverOperator "Lets an operator in again by the recovery passphrase.",
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ impl Freshness {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => Self::None,
+            | A::CreateLogKey
+            | A::RecoverOperator => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt
@@ -59,7 +60,10 @@ impl Freshness {
             | A::SummarizeEntries
             | A::ListOperators
             | A::WhoAmI
-            | A::Logout => Self::Session,
+            | A::Logout
+            | A::ListApprovals
+            | A::GetApproval
+            | A::GetRoster => Self::Session,
             A::CreateDataset
             | A::UpdateDataset
             | A::RotateDataset
@@ -71,7 +75,9 @@ impl Freshness {
             | A::BlockShredSecret
             | A::UnblockShredSecret
             | A::Seal
-            | A::ConfirmClock => Self::Recent,
+            | A::ConfirmClock
+            | A::RejectApproval
+            | A::CancelApproval => Self::Recent,
             A::LiftDeletionProtection
             | A::ScheduleVersionDestruction
             | A::DestroyShredSecret
@@ -82,7 +88,11 @@ impl Freshness {
             | A::RemoveOperator
             | A::UnlockOperator
             | A::SetOperatorRoles
-            | A::ChangePassword => Self::Each,
+            | A::ChangePassword
+            | A::Approve
+            | A::AddApproverKey
+            | A::RemoveApproverKey
+            | A::DeclareRoster => Self::Each,
         }
     }
 

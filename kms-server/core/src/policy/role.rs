@@ -179,10 +179,22 @@ impl Role {
             A::ListEntries | A::GetLogFiles | A::SignExport | A::SummarizeEntries => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor)
             }
-            A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal => {
+            A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal | A::RecoverOperator => {
                 matches!(self, Self::OperatorCertificate)
             }
-            A::Logout | A::WhoAmI | A::ChangePassword | A::AcceptCode => self.is_persons(),
+            A::Logout
+            | A::WhoAmI
+            | A::ChangePassword
+            | A::AcceptCode
+            | A::ListApprovals
+            | A::GetApproval
+            | A::CancelApproval
+            | A::GetRoster => self.is_persons(),
+            A::Approve | A::AddApproverKey => matches!(self, Self::Approver),
+            A::RejectApproval => {
+                matches!(self, Self::Approver | Self::SecurityAdmin | Self::KeyAdmin)
+            }
+            A::RemoveApproverKey => matches!(self, Self::Approver | Self::SecurityAdmin),
             A::ListOperators => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
             }
@@ -192,7 +204,8 @@ impl Role {
             | A::ResetOperatorMfa
             | A::RemoveOperator
             | A::UnlockOperator
-            | A::SetOperatorRoles => matches!(self, Self::SecurityAdmin),
+            | A::SetOperatorRoles
+            | A::DeclareRoster => matches!(self, Self::SecurityAdmin),
             A::ScheduledRotation
             | A::DueDestruction
             | A::CreatePeriodSecret

@@ -1,13 +1,14 @@
 //! CreateDataset, GetDataset and UpdateDataset.
 
 use super::named;
-use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
+use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use crate::call::parse;
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::engine::approval::statement::etag;
 use kms_core::engine::upkeep::policy_scopes;
 use kms_core::engine::{
-    Changed, DatasetUpdate, Decision, NewDataset, Refusal, create_dataset, update_dataset,
+    Changed, DatasetUpdate, Decision, NewDataset, Refusal, View, create_dataset, update_dataset,
 };
 use kms_core::name::{DatasetName, KeyId};
 use kms_core::policy::{Action, Authorised, act};
@@ -173,6 +174,15 @@ impl Operation for Update {
         let mut prepared = Prepared::new(target.key_id(), (authorised, lift, update));
         prepared.needs.scopes = periods.into_iter().collect();
         Ok(prepared)
+    }
+
+    fn marked(input: &Updating, view: &View<'_>) -> Option<Marked> {
+        let dataset = view.snapshot.by_id(input.0.dataset()?)?;
+        let lifts = input.1.is_some() && dataset.record.deletion_protection;
+        lifts.then(|| Marked {
+            action: Action::LiftDeletionProtection,
+            etag: etag(&[b"dataset", &dataset.revision.0.to_be_bytes()]),
+        })
     }
 
     async fn decide(

@@ -1,11 +1,12 @@
 //! The life cycle of one version: disable, enable, schedule destruction, restore.
 
 use super::version_named;
-use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
+use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use crate::call::parse;
 use crate::call::render::Renderer;
+use kms_core::engine::approval::statement::etag;
 use kms_core::engine::{
-    Changed, Decision, Refusal, disable_version, enable_version, restore_version,
+    Changed, Decision, Refusal, View, disable_version, enable_version, restore_version,
     schedule_destruction,
 };
 use kms_core::name::VersionNumber;
@@ -102,6 +103,15 @@ impl Operation for Schedule {
             input: (authorised, number, waiting),
             needs: prepared.needs,
             detail: prepared.detail,
+        })
+    }
+
+    fn marked(input: &Scheduling, view: &View<'_>) -> Option<Marked> {
+        let dataset = view.snapshot.by_id(input.0.dataset()?)?;
+        let version = dataset.versions.get(&input.1)?;
+        Some(Marked {
+            action: Self::ACTION,
+            etag: etag(&[b"version", &version.revision.0.to_be_bytes()]),
         })
     }
 

@@ -1,15 +1,17 @@
 //! AddOperator, ListOperators, and the changes of one operator by another.
 
 use super::{rendered, roles};
-use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
+use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use crate::call::parse;
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::engine::approval::statement::etag;
 use kms_core::engine::operator::administration::Token;
 use kms_core::engine::operator::{
     NewOperator, OperatorChange, add_operator, change_operator, refused_detail,
 };
-use kms_core::engine::{Decision, Refusal, Snapshot};
+use kms_core::engine::{Decision, Refusal, Snapshot, View};
+use kms_core::key::record::OperatorState;
 use kms_core::name::OperatorName;
 use kms_core::policy::{Action, Authorised, act};
 use kms_core::reason::Reason;
@@ -17,6 +19,27 @@ use kms_proto::v1;
 
 fn named(text: &str) -> Result<OperatorName, Refusal> {
     OperatorName::parse_resource(text).map_err(|error| Refusal::field("name", error.0))
+}
+
+/// Of an operator approvers see roles and state: what logging in changes is no matter of theirs, so nobody gets
+/// out of a removal by logging in.
+fn marked(action: Action, view: &View<'_>, name: &OperatorName) -> Marked {
+    let operator = view.snapshot.operators.get(name);
+    let seen = operator.map(|operator| {
+        let record = &operator.record;
+        let state = match record.state {
+            OperatorState::Enabled => 1,
+            OperatorState::Disabled { .. } => 2,
+            OperatorState::Removed { .. } => 3,
+        };
+        let made = record.created_at.as_micros().to_be_bytes();
+        [&record.roles.to_be_bytes()[..], &[state], &made].concat()
+    });
+    let name = name.as_str().as_bytes();
+    Marked {
+        action,
+        etag: etag(&[b"operator", name, &seen.unwrap_or_default()]),
+    }
 }
 
 fn shown(with: &Renderer<'_>, name: &OperatorName) -> Option<v1::Operator> {
@@ -48,6 +71,10 @@ impl Operation for Add {
 
     fn describe(input: &Self::Input<'_>, _: &Snapshot) -> Option<Detail> {
         Some(refused_detail(&input.1.name, &Reason::Internal.into()))
+    }
+
+    fn marked(input: &Self::Input<'_>, view: &View<'_>) -> Option<Marked> {
+        Some(marked(Self::ACTION, view, &input.1.name))
     }
 
     async fn decide(
@@ -146,6 +173,10 @@ macro_rules! changes {
 
             fn describe(input: &Self::Input<'_>, _: &Snapshot) -> Option<Detail> {
                 Some(refused_detail(&input.1, &Reason::Internal.into()))
+            }
+
+            fn marked(input: &Self::Input<'_>, view: &View<'_>) -> Option<Marked> {
+                Some(marked(Self::ACTION, view, &input.1))
             }
 
             async fn decide(

@@ -1,6 +1,7 @@
 //! A well-formed request for each RPC, and the roles that may make it, as the proto files say.
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use kms_proto::v1::{
     AddOperatorRequest, BeginEnrolmentRequest, BlockShredSecretRequest, ChangePasswordRequest,
     ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
@@ -15,6 +16,21 @@ use kms_proto::v1::{
     ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
     UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
     UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    AddApproverKeyRequest, AddOperatorRequest, ApproveRequest, BeginEnrolmentRequest,
+    BlockShredSecretRequest, CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest,
+    ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
+    CreateShredSecretsRequest, Dataset, DeclareRosterRequest, DecryptRequest,
+    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
+    GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest,
+    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
+    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest,
+    LoginRequest, LogoutRequest, RejectApprovalRequest, RemoveApproverKeyRequest,
+    RemoveOperatorRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest,
+    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
+    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, UnblockShredSecretRequest,
+    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
+    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -48,6 +64,10 @@ pub(super) fn roles(method: &str) -> &'static str {
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
             "oab"
         }
+        "Approve" | "AddApproverKey" => "b",
+        "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
+        "ListEntries" | "ListOperators" | "ListApprovals" | "GetApproval" | "CancelApproval"
+        | "GetRoster" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" => "oab",
         other => panic!("who may call {other}?"),
@@ -217,6 +237,35 @@ fn operator_body(method: &str) -> Bytes {
             name: name(),
             roles: vec!["auditor".into()],
         }),
+        other => approval_body(other),
+    }
+}
+
+fn approval_body(method: &str) -> Bytes {
+    let name = || format!("approvals/{}", "0".repeat(32));
+    let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFgOZzxkF1aCe5qPgED5w6YiL4/HXg7TiYqeVvocm2dO";
+    match method {
+        "ListApprovals" => encode(&ListApprovalsRequest::default()),
+        "GetApproval" => encode(&GetApprovalRequest { name: name() }),
+        "Approve" => encode(&ApproveRequest {
+            name: name(),
+            public_key: BASE64.decode(&line.as_bytes()[12..]).unwrap().into(),
+            signature: Bytes::from_static(b"none"),
+        }),
+        "RejectApproval" => encode(&RejectApprovalRequest {
+            name: name(),
+            reason: "a test".into(),
+        }),
+        "CancelApproval" => encode(&CancelApprovalRequest { name: name() }),
+        "AddApproverKey" => encode(&AddApproverKeyRequest {
+            public_key: line.into(),
+        }),
+        "RemoveApproverKey" => encode(&RemoveApproverKeyRequest {
+            operator: "operators/nobody-here".into(),
+            key_fingerprint: "SHA256:none".into(),
+        }),
+        "GetRoster" => encode(&GetRosterRequest {}),
+        "DeclareRoster" => encode(&DeclareRosterRequest::default()),
         other => panic!("no request for {other}"),
     }
 }

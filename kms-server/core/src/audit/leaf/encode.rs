@@ -6,6 +6,7 @@ use super::entry::SystemEvent;
 use super::keys::{DirectoryKeys, LeafKeys, Month, PrincipalId};
 use super::personal;
 use super::prefix::{Coordinates, Kind, Prefix, stamp_change, stamp_sequence};
+use super::section;
 use crate::audit::facts::{Detail, Facts, Outcome};
 use crate::cipher::{Sha256, label};
 use crate::codec::Writer;
@@ -170,7 +171,9 @@ pub fn encode_call(
         .filter(|_| caller.principal == PrincipalId::default());
     let name = name.map(|name| ("principal", name.as_str()));
     let pairs = name.into_iter().chain(personal_of(own));
-    let head = finish(w, &prefix, 0, pairs, keys, entropy)?;
+    personal::write(&mut w, &prefix, 0, pairs, keys, entropy)?;
+    section::write(&mut w, facts.approval.as_deref());
+    let head = whole(w)?;
     if let Some(first) = leaves.first_mut() {
         *first = head;
     }
@@ -333,8 +336,12 @@ fn finish_bare(mut w: Writer) -> Result<Vec<u8>, EncodeError> {
 }
 
 fn bounded(mut w: Writer) -> Result<Vec<u8>, EncodeError> {
-    // no sections yet
-    let leaf = w.u8(0).finish();
+    w.u8(0);
+    whole(w)
+}
+
+fn whole(mut w: Writer) -> Result<Vec<u8>, EncodeError> {
+    let leaf = w.finish();
     if leaf.len() > LEAF_MAX {
         return Err(EncodeError::TooLong);
     }

@@ -54,6 +54,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
             details,
             batch,
             outcome,
+            approval: None,
         }
     })
 }

@@ -3,6 +3,7 @@
 use super::{TOKEN_LEN, about, changed, enrolment_hash, known, printed, replacing};
 use crate::audit::Outcome;
 use crate::engine::Refusal;
+use crate::engine::approval::key::wait_again;
 use crate::engine::index::operator_key;
 use crate::engine::snapshot::Operator;
 use crate::engine::view::{Decision, Moment, View};
@@ -157,7 +158,10 @@ pub fn change_operator<A: ActionKind>(
     };
     let detail = about(name, Outcome::Ok, note);
     let restricts = !matches!(change, OperatorChange::Enable | OperatorChange::Unlock);
-    let writes = vec![replacing(view.index, operator, record)];
+    let mut writes = vec![replacing(view.index, operator, record)];
+    if change.gives() && change != OperatorChange::Unlock {
+        writes.extend(wait_again(view, name, moment.now));
+    }
     Ok(changed(
         A::ACTION,
         (name.clone(), token),

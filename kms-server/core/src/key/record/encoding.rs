@@ -1,6 +1,7 @@
 //! Plaintext bytes of records, before the writer encrypts them. Each begins with its own number, so that
 //! a record of one kind never reads as another's.
 
+mod approval;
 mod operator;
 
 use super::{
@@ -71,6 +72,9 @@ impl Record {
             }
             Self::Operator(record) => operator::write(w.u8(32), record),
             Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
+            Self::Approval(record) => approval::write(w.u8(52), record),
+            Self::Approver(record) => approval::write_approver(w.u8(53), record),
+            Self::Roster(record) => approval::write_roster(w.u8(54), record),
         }
         Zeroizing::new(w.finish())
     }
@@ -126,6 +130,9 @@ impl Record {
             }),
             32 => Self::Operator(operator::read(&mut r)?),
             33 => Self::Attempts(operator::read_attempts(&mut r)?),
+            52 => Self::Approval(approval::read(&mut r)?),
+            53 => Self::Approver(approval::read_approver(&mut r)?),
+            54 => Self::Roster(approval::read_roster(&mut r)?),
             _ => return Err(Malformed),
         };
         r.finish()?;

@@ -1,0 +1,209 @@
+//! The requests that can wait for approval, field by field. Each message is taken apart whole: a field that is not
+//! shown does not compile.
+
+use crate::output::{duration, hex, time};
+use kms_client::proto::v1;
+use prost::Message;
+
+/// A request as people read it, and encoded again from what was read.
+pub(crate) struct Shown {
+    pub fields: Vec<(String, String)>,
+    pub encoded: Vec<u8>,
+}
+
+type Fields = Vec<(String, String)>;
+
+fn field(name: &str, value: impl Into<String>) -> (String, String) {
+    (name.to_owned(), value.into())
+}
+
+fn read<M: Message + Default>(bytes: &[u8], show: impl FnOnce(M) -> Fields) -> Option<Shown> {
+    let message = M::decode(bytes).ok()?;
+    let encoded = message.encode_to_vec();
+    Some(Shown {
+        fields: show(message),
+        encoded,
+    })
+}
+
+/// Reads the request of `method`; `None` for what this version does not know.
+pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
+    match method {
+        "ScheduleVersionDestruction" => read(bytes, schedule),
+        "UpdateDataset" => read(bytes, update),
+        "DestroyShredSecret" => read(bytes, destroy),
+        "AddOperator" => read(bytes, |message| {
+            let v1::AddOperatorRequest { operator_id, roles } = message;
+            vec![
+                field("operator_id", operator_id),
+                field("roles", roles.join(", ")),
+            ]
+        }),
+        "SetOperatorRoles" => read(bytes, |message| {
+            let v1::SetOperatorRolesRequest { name, roles } = message;
+            vec![field("name", name), field("roles", roles.join(", "))]
+        }),
+        "EnableOperator" => read(bytes, |message| {
+            let v1::EnableOperatorRequest { name } = message;
+            vec![field("name", name)]
+        }),
+        "ResetOperatorMfa" => read(bytes, |message| {
+            let v1::ResetOperatorMfaRequest { name } = message;
+            vec![field("name", name)]
+        }),
+        "RemoveOperator" => read(bytes, |message| {
+            let v1::RemoveOperatorRequest { name } = message;
+            vec![field("name", name)]
+        }),
+        "AddApproverKey" => read(bytes, |message| {
+            let v1::AddApproverKeyRequest { public_key } = message;
+            vec![field("public_key", public_key)]
+        }),
+        "DeclareRoster" => read(bytes, declare),
+        _ => None,
+    }
+}
+
+fn optional(value: Option<&prost_types::Duration>) -> String {
+    value.map_or_else(
+        || "-".to_owned(),
+        |it| match (u64::try_from(it.seconds), it.nanos) {
+            (Ok(_), 0) => duration(it.seconds),
+            _ => format!("{} s {} ns", it.seconds, it.nanos),
+        },
+    )
+}
+
+fn schedule(message: v1::ScheduleVersionDestructionRequest) -> Fields {
+    let v1::ScheduleVersionDestructionRequest { name, waiting_time } = message;
+    let waiting = waiting_time.as_ref();
+    let waiting = waiting.map_or_else(
+        || "the default, 30 days".to_owned(),
+        |it| optional(Some(it)),
+    );
+    vec![field("name", name), field("waiting_time", waiting)]
+}
+
+fn update(message: v1::UpdateDatasetRequest) -> Fields {
+    let v1::UpdateDatasetRequest {
+        dataset,
+        update_mask,
+    } = message;
+    let mut fields = Vec::new();
+    if let Some(mask) = update_mask {
+        fields.push(field("update_mask", mask.paths.join(", ")));
+    }
+    let Some(dataset) = dataset else {
+        return fields;
+    };
+    let v1::Dataset {
+        name,
+        key_id,
+        policy,
+        deletion_protection,
+        active_version,
+        version_count,
+        created_at,
+        next_rotation_at,
+        etag,
+    } = dataset;
+    fields.push(field("dataset.name", name));
+    fields.push(field("dataset.etag", etag));
+    let protection = if deletion_protection { "on" } else { "off" };
+    fields.push(field("dataset.deletion_protection", protection));
+    if let Some(policy) = policy {
+        let v1::DatasetPolicy {
+            rotation_period,
+            required_secrets,
+            retention_classes,
+            lasting_context_keys,
+        } = policy;
+        let kinds: Vec<_> = required_secrets.iter().map(i32::to_string).collect();
+        let rotation = optional(rotation_period.as_ref());
+        fields.push(field("dataset.policy.rotation_period", rotation));
+        fields.push(field("dataset.policy.required_secrets", kinds.join(", ")));
+        let classes = retention_classes.join(", ");
+        fields.push(field("dataset.policy.retention_classes", classes));
+        let lasting = lasting_context_keys.join(", ");
+        fields.push(field("dataset.policy.lasting_context_keys", lasting));
+    }
+    let at = |at: Option<prost_types::Timestamp>| {
+        at.map(|at| time(&at).unwrap_or_else(|| format!("{} s {} ns", at.seconds, at.nanos)))
+    };
+    // what only the service sets; a caller may have left it in
+    let rest = [
+        (
+            "dataset.key_id",
+            Some(hex(&key_id)).filter(|it| !it.is_empty()),
+        ),
+        ("dataset.active_version", number(active_version)),
+        ("dataset.version_count", number(version_count)),
+        ("dataset.created_at", at(created_at)),
+        ("dataset.next_rotation_at", at(next_rotation_at)),
+    ];
+    for (name, value) in rest {
+        fields.extend(value.map(|value| field(name, value)));
+    }
+    fields
+}
+
+fn number(value: u32) -> Option<String> {
+    (value != 0).then(|| value.to_string())
+}
+
+fn destroy(message: v1::DestroyShredSecretRequest) -> Fields {
+    use v1::shred_secret_selector::By;
+    let v1::DestroyShredSecretRequest { selector, reason } = message;
+    let mut fields = vec![field("reason", reason)];
+    match selector.and_then(|selector| selector.by) {
+        None => {}
+        Some(By::Id(id)) => fields.push(field("selector.id", hex(&id))),
+        Some(By::Scope(scope)) => {
+            let v1::ShredSecretScope {
+                kind,
+                account,
+                name,
+                retention_class,
+            } = scope;
+            let kind = v1::SecretKind::try_from(kind)
+                .map_or_else(|_| kind.to_string(), |kind| kind.as_str_name().to_owned());
+            fields.push(field("selector.scope.kind", kind));
+            fields.push(field("selector.scope.account", account));
+            fields.push(field("selector.scope.name", name));
+            fields.push(field("selector.scope.retention_class", retention_class));
+        }
+    }
+    fields
+}
+
+fn declare(message: v1::DeclareRosterRequest) -> Fields {
+    let v1::DeclareRosterRequest { rules } = message;
+    let Some(rules) = rules else {
+        return Vec::new();
+    };
+    let v1::ApprovalRules {
+        rules,
+        life,
+        small_team_delay,
+    } = rules;
+    let mut fields = vec![
+        field("rules.life", optional(life.as_ref())),
+        field(
+            "rules.small_team_delay",
+            optional(small_team_delay.as_ref()),
+        ),
+    ];
+    for rule in rules {
+        let v1::ApprovalRule {
+            action,
+            approvers,
+            reachable,
+        } = rule;
+        let count = match reachable {
+            0 => format!("{approvers} approvers"),
+            reachable => format!("{approvers} approvers of {reachable}"),
+        };
+        fields.push(field(&format!("rules.{action}"), count));
+    }
+    fields
+}

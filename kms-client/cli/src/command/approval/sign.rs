@@ -1,0 +1,117 @@
+//! `kms approval approve`: shows what would be done, field by field, and signs just that.
+
+use super::report::ApprovalReport;
+use super::{One, approval, get};
+use crate::approver::statement::{Statement, Understood};
+use crate::approver::{key_file, ssh_signature};
+use crate::args::Confirmation;
+use crate::command::{call, present};
+use crate::exit::Failure;
+use crate::output::hex;
+use crate::session::Session;
+use clap::Args;
+use kms_client::proto::v1;
+use std::path::PathBuf;
+
+/// With which key.
+#[derive(Debug, Args)]
+pub(crate) struct WithKey {
+    /// Your approver's key [default: $XDG_CONFIG_HOME/kms/approver.key].
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// File that holds the key's passphrase and nothing else. Without it you are asked.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl WithKey {
+    /// Where the key lies.
+    ///
+    /// # Errors
+    /// Nobody says where.
+    pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.file {
+            return Ok(path.clone());
+        }
+        let set = |name| std::env::var_os(name).map(PathBuf::from);
+        let home = || set("HOME").map(|home| home.join(".config"));
+        let folder = set("XDG_CONFIG_HOME").or_else(home);
+        let folder = folder.filter(|path| path.is_absolute());
+        folder
+            .map(|folder| folder.join("kms/approver.key"))
+            .ok_or_else(|| Failure::usage("no place for the key").next("give --file FILE"))
+    }
+
+    /// The passphrase.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub(crate) fn passphrase(
+        &self,
+        session: &Session,
+        twice: bool,
+    ) -> Result<zeroize::Zeroizing<String>, Failure> {
+        let what = "passphrase of your approver's key";
+        session.passphrase(what, self.passphrase_file.as_ref(), twice)
+    }
+}
+
+/// `kms approval approve`.
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    #[command(flatten)]
+    which: One,
+    #[command(flatten)]
+    key: WithKey,
+    /// Have ssh-keygen sign with this OpenSSH key instead: a file, or the public half of one in an agent or on a
+    /// device.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "passphrase_file"])]
+    ssh_key: Option<PathBuf>,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+/// Takes the statement apart and checks that it is the one that was asked for.
+///
+/// # Errors
+/// It cannot be shown whole, or is another one's.
+pub(crate) fn understand(which: &One, shown: &v1::Approval) -> Result<Understood, Failure> {
+    let understood = Statement::understand(&shown.statement)?;
+    if format!("approvals/{}", hex(&understood.statement.id)) != which.name() {
+        return Err(Failure::failed("the service showed another approval"));
+    }
+    Ok(understood)
+}
+
+impl Approve {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The service's; not confirmed; no signature.
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
+        let shown = get(session, &self.which).await?;
+        let understood = understand(&self.which, &shown)?;
+        session.tell(&ApprovalReport::new(&shown, Some(&understood)).text());
+        session.agree_to(
+            "Sign exactly this?",
+            &hex(&understood.statement.id),
+            &self.confirmation,
+        )?;
+        let message = understood.hash();
+        let signed = match &self.ssh_key {
+            Some(key) => ssh_signature::sign_with_openssh(key, &message)?,
+            None => {
+                let path = self.key.path()?;
+                let passphrase = self.key.passphrase(session, false)?;
+                ssh_signature::sign(&key_file::open(&path, &passphrase)?, &message)
+            }
+        };
+        let request = v1::ApproveRequest {
+            name: self.which.name(),
+            public_key: signed.public_key.into(),
+            signature: signed.signature.into(),
+        };
+        let now = approval!(session, approve, request);
+        session.show(&ApprovalReport::new(&now, None))
+    }
+}

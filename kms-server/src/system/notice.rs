@@ -1,0 +1,86 @@
+//! Tells people what they should hear of without asking: hands one line of JSON to the configured program. Never
+//! waited for by a call, and never a reason to refuse one; what could not be told is an alarm.
+
+use super::background::Background;
+use super::synchronised::ends_within;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A program that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Notices that wait for their turn.
+const WAITING_MAX: usize = 256;
+
+/// Where notices go.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    command: Option<Vec<String>>,
+    background: Background,
+}
+
+impl Notices {
+    /// To `command`, absolute program and arguments; without one they stand in the daemon's own messages only.
+    #[must_use]
+    pub fn new(command: Option<Vec<String>>) -> Self {
+        Self {
+            command,
+            background: Background::new("kms-notice", 1, WAITING_MAX),
+        }
+    }
+
+    /// Tells; `false` when it could not be told. `text` is one line.
+    pub async fn tell(&self, text: String) -> bool {
+        tracing::warn!(notice = text, "to be heard of");
+        let Some(command) = self.command.clone() else {
+            return true;
+        };
+        let told = self.background.run(move || hand_over(&command, &text));
+        told.await.unwrap_or(false)
+    }
+}
+
+fn hand_over(words: &[String], text: &str) -> bool {
+    let Some((program, arguments)) = words.split_first() else {
+        return false;
+    };
+    let started = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = started else {
+        return false;
+    };
+    // a line fits into a pipe: who does not read it blocks nothing
+    let written = child
+        .stdin
+        .take()
+        .map(|mut input| writeln!(input, "{text}"));
+    ends_within(child, PATIENCE) && written.is_some_and(|it| it.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_program_gets_the_line_and_its_failure_is_known() {
+        let place = tempfile::tempdir().unwrap();
+        let heard = place.path().join("heard");
+        let script = format!("/bin/cat > {}", heard.display());
+        let words = |script: &str| Some(["/bin/sh", "-c", script].map(str::to_owned).to_vec());
+        let notices = Notices::new(words(&script));
+        assert!(notices.tell("{\"event\":\"test\"}".to_owned()).await);
+        assert_eq!(
+            std::fs::read_to_string(heard).unwrap(),
+            "{\"event\":\"test\"}\n"
+        );
+        assert!(!Notices::new(words("exit 1")).tell(String::new()).await);
+        let missing = Some(vec!["/no/such/program".to_owned()]);
+        assert!(!Notices::new(missing).tell(String::new()).await);
+        assert!(Notices::new(None).tell(String::new()).await);
+    }
+}
