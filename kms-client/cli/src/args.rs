@@ -6,7 +6,7 @@ pub(crate) mod value;
 
 use crate::command::{
     approval, audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login,
-    man, mfa, operator, policy, rewrap, seal, shred, status, unseal, witness,
+    man, mfa, operator, password, policy, rewrap, seal, shred, status, unseal, witness,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     WhoAmI(login::WhoAmI),
     #[command(subcommand)]
     Mfa(mfa::Mfa),
+    #[command(subcommand)]
+    Password(password::Password),
     #[command(subcommand)]
     Operator(operator::Operator),
     #[command(subcommand)]
@@ -218,6 +220,7 @@ mod tests {
             "kms whoami --output json",
             "kms mfa enroll --user bob --token abcd-efgh --password-file p",
             "kms mfa status",
+            "kms password change --password-file old --new-password-file new --totp 123456",
             "kms operator add bob --role approver --role auditor",
             "kms operator list",
             "kms operator reset-mfa bob --totp 123456",
@@ -227,6 +230,7 @@ mod tests {
             "kms approval list --all",
             "kms approval show approvals/000102030405060708090a0b0c0d0e0f",
             "kms approval approve 000102030405060708090a0b0c0d0e0f --ssh-key id_ed25519_sk.pub --yes --no-input",
+            "kms approval approve 000102030405060708090a0b0c0d0e0f --confirm 000102030405060708090a0b0c0d0e0f",
             "kms approval reject 000102030405060708090a0b0c0d0e0f --reason no",
             "kms approval cancel 000102030405060708090a0b0c0d0e0f",
             "kms approval key make --file approver.key --passphrase-file p",

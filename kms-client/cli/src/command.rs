@@ -15,6 +15,7 @@ pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod mfa;
 pub(crate) mod operator;
+pub(crate) mod password;
 pub(crate) mod policy;
 pub(crate) mod reencrypt;
 pub(crate) mod rewrap;
@@ -72,6 +73,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Logout(command) => command.run(session).await,
         Command::WhoAmI(command) => command.run(session).await,
         Command::Mfa(command) => command.run(session).await,
+        Command::Password(command) => command.run(session).await,
         Command::Operator(command) => command.run(session).await,
         Command::Policy(command) => command.run(session),
         Command::Approval(command) => command.run(session).await,

@@ -100,14 +100,14 @@ impl Session {
         }
     }
 
-    /// Asks for a passphrase, or takes it from a file.
+    /// Asks for a secret, or takes it from the file that `option` names.
     ///
     /// # Errors
     /// Nobody to ask; the file cannot be read; two that are not the same where `twice`.
-    pub(crate) fn passphrase(
+    pub(crate) fn secret(
         &self,
         what: &str,
-        file: Option<&PathBuf>,
+        (option, file): (&str, Option<&PathBuf>),
         twice: bool,
     ) -> Result<Zeroizing<String>, Failure> {
         if let Some(path) = file {
@@ -119,7 +119,7 @@ impl Session {
         }
         if !self.can_ask() {
             return Err(Failure::usage(format!("nobody to ask for the {what}"))
-                .next("give --passphrase-file FILE"));
+                .next(format!("give {option} FILE")));
         }
         let first = Zeroizing::new(rpassword::prompt_password(format!("The {what}: "))?);
         if twice && *first != rpassword::prompt_password("Again: ")? {

@@ -1,22 +1,25 @@
 //! Tells people what they should hear of without asking: hands one line of JSON to the configured program. Never
 //! waited for by a call, and never a reason to refuse one; what could not be told is an alarm.
 
-use super::background::Background;
 use super::synchronised::ends_within;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// A program that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Notices that wait for their turn.
 const WAITING_MAX: usize = 256;
 
-/// Where notices go.
+/// Where notices go, one after the other.
 #[derive(Debug, Clone)]
 pub struct Notices {
     command: Option<Vec<String>>,
-    background: Background,
+    turn: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Notices {
@@ -25,7 +28,8 @@ impl Notices {
     pub fn new(command: Option<Vec<String>>) -> Self {
         Self {
             command,
-            background: Background::new("kms-notice", 1, WAITING_MAX),
+            turn: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
         }
     }
 
@@ -35,7 +39,17 @@ impl Notices {
         let Some(command) = self.command.clone() else {
             return true;
         };
-        let told = self.background.run(move || hand_over(&command, &text));
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let told = before < WAITING_MAX && self.in_turn(command, text).await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        told
+    }
+
+    async fn in_turn(&self, command: Vec<String>, text: String) -> bool {
+        let Ok(_turn) = self.turn.acquire().await else {
+            return false;
+        };
+        let told = tokio::task::spawn_blocking(move || hand_over(&command, &text));
         told.await.unwrap_or(false)
     }
 }

@@ -17,7 +17,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 use tonic::{Code, Response, Status};
 
-mod request;
+pub(crate) mod request;
 
 /// Why a call was refused, wherever its answer says so: the status, or the first item of a batch or stream.
 fn outcome(rpc: &Rpc, answer: &Result<Response<Bytes>, Status>) -> String {

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod audit_tree;

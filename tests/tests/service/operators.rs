@@ -1,6 +1,7 @@
 //! People: each code once, guesses that cost and count, fresh codes where the table says so, revocation on the
 //! next call, enrolment with a second implementation of TOTP.
 
+mod changes;
 mod desk;
 
 use data_encoding::BASE32_NOPAD;

@@ -36,7 +36,7 @@ use prost::Message;
 
 /// First letters of the profiles that may call `method`: service, operator (security-admin and key-admin), auditor,
 /// approver as `b` (security-admin and approver).
-pub(super) fn roles(method: &str) -> &'static str {
+pub(crate) fn roles(method: &str) -> &'static str {
     match method {
         "GenerateDataKey" | "GenerateDataKeys" | "UnwrapDataKey" | "UnwrapDataKeys" | "Encrypt"
         | "Decrypt" | "Rewrap" | "CreateShredSecrets" => "s",
@@ -75,7 +75,7 @@ pub(super) fn roles(method: &str) -> &'static str {
 }
 
 /// A request that only lacks the right.
-pub(super) fn body(method: &str) -> Bytes {
+pub(crate) fn body(method: &str) -> Bytes {
     let name = || "datasets/files".to_owned();
     let version = || "datasets/files/versions/1".to_owned();
     let reason = || "a test".to_owned();

@@ -52,7 +52,8 @@ impl WithKey {
         twice: bool,
     ) -> Result<zeroize::Zeroizing<String>, Failure> {
         let what = "passphrase of your approver's key";
-        session.passphrase(what, self.passphrase_file.as_ref(), twice)
+        let file = ("--passphrase-file", self.passphrase_file.as_ref());
+        session.secret(what, file, twice)
     }
 }
 
