@@ -14,7 +14,7 @@ const FILES: [&str; 9] = [
 ];
 
 /// Messages with plaintext keys, plaintext, a passphrase, password, code or token: their derived `Debug` would print it.
-const SECRET_MESSAGES: [&str; 16] = [
+const SECRET_MESSAGES: [&str; 18] = [
     ".kms.v1.GenerateDataKeyResponse",
     ".kms.v1.GenerateDataKeysResponse",
     ".kms.v1.UnwrapDataKeyResponse",
@@ -31,6 +31,8 @@ const SECRET_MESSAGES: [&str; 16] = [
     ".kms.v1.ConfirmEnrolmentResponse",
     ".kms.v1.AddOperatorResponse",
     ".kms.v1.ResetOperatorMfaResponse",
+    ".kms.v1.RecoverOperatorRequest",
+    ".kms.v1.RecoverOperatorResponse",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

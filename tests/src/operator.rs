@@ -146,6 +146,7 @@ impl Person {
             "Login",
             "BeginEnrolment",
             "ConfirmEnrolment",
+            "RecoverOperator",
             "Unseal",
             "GetStatus",
             "Check",

@@ -223,6 +223,7 @@ mod tests {
             "kms password change --password-file old --new-password-file new --totp 123456",
             "kms operator add bob --role approver --role auditor",
             "kms operator list",
+            "kms operator recover alice --passphrase-file p --approval 000102030405060708090a0b0c0d0e0f",
             "kms operator reset-mfa bob --totp 123456",
             "kms operator set-roles bob --role key-admin",
             "kms policy check own.cedar policies",

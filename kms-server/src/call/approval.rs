@@ -76,7 +76,7 @@ impl Service {
     }
 
     /// See [`Service::announce`].
-    fn tell_of(&self, event: &str, snapshot: &Snapshot, id: ApprovalId) {
+    pub(super) fn tell_of(&self, event: &str, snapshot: &Snapshot, id: ApprovalId) {
         let Some(kept) = snapshot.approvals.get(id) else {
             return;
         };

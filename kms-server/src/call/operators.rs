@@ -2,6 +2,7 @@
 
 pub(super) mod administration;
 pub(super) mod enrolment;
+pub(super) mod recovery;
 pub(super) mod session;
 
 use super::lane::Lane;
@@ -33,8 +34,13 @@ const USER_MAX: usize = 256;
 const CODE_MAX: usize = 64;
 
 /// Methods that a certificate of operators calls by itself: for the others a session speaks, if there is one.
-pub(super) const BY_CERTIFICATE: [&str; 4] =
-    ["Login", "BeginEnrolment", "ConfirmEnrolment", "Unseal"];
+pub(super) const BY_CERTIFICATE: [&str; 5] = [
+    "Login",
+    "BeginEnrolment",
+    "ConfirmEnrolment",
+    "Unseal",
+    "RecoverOperator",
+];
 
 /// A field within its length.
 fn bounded(text: &str, most: usize, field: &str) -> Result<(), Refusal> {

@@ -237,6 +237,9 @@ impl Service {
             "ConfirmEnrolment" => Ok(encoded(
                 &Box::pin(self.confirm_enrolment(lane, ticket, call)).await?,
             )),
+            "RecoverOperator" => Ok(encoded(
+                &Box::pin(self.recover_operator(lane, ticket, call)).await?,
+            )),
             "AddOperator" => Box::pin(self.one::<Add>(lane, ticket, call)).await,
             "ListOperators" => Box::pin(self.one::<List>(lane, ticket, call)).await,
             "DisableOperator" => Box::pin(self.one::<Disable>(lane, ticket, call)).await,

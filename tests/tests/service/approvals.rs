@@ -1,6 +1,7 @@
 //! Others must say yes: a destroy by three operators from the command line, each way to cheat, and how a team of two
 //! lives with it. The daemon is in this process, so that its clock can be moved over days.
 
+mod by_hand;
 mod team;
 
 use kms_tests::console::Said;
@@ -260,5 +261,61 @@ async fn a_team_of_two_waits_a_day_is_told_and_can_stop_it() {
     for event in ["approval rejected", "approval cancelled"] {
         assert!(all.contains(event), "{event}: {all}");
     }
+    team.close().await;
+}
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_back_in_takes_the_passphrase_and_a_day_that_all_hear_of() {
+    let mut team = Team::of_two("24h").await;
+    let dir = team.installation().dir();
+    let right = dir.join("seal.passphrase");
+    let wrong = team.installation().scratch().join("wrong");
+    fs::write(&wrong, "not the passphrase\n").unwrap();
+    let recover = |team: &Team, file: &std::path::Path, more: &[&str]| {
+        let file = file.to_str().unwrap();
+        let command = [
+            "operator",
+            "recover",
+            "alice",
+            "--passphrase-file",
+            file,
+            "--output=json",
+        ];
+        team.alice(&[&command[..], more].concat())
+    };
+    let guess = recover(&team, &wrong, &[]);
+    refused(&guess, "UNSEAL_FAILED");
+    // bob hears of it, and stops it
+    let id = approval_of(&recover(&team, &right, &[]));
+    let shown = team.bob(&["approval", "show", &id]).ok();
+    assert!(shown.out.contains("RecoverOperator"), "{shown:?}");
+    assert!(!shown.out.contains("passphrase"), "{shown:?}");
+    team.bob(&["approval", "reject", &id, "--reason", "alice is here"])
+        .ok();
+    team.pass(25 * HOUR).await;
+    refused(
+        &recover(&team, &right, &["--approval", &id]),
+        "APPROVAL_OVER",
+    );
+    // nobody stops it: not before a day, and with the passphrase again
+    let id = approval_of(&recover(&team, &right, &[]));
+    let using = ["--approval", id.as_str()];
+    team.pass(23 * HOUR).await;
+    refused(&recover(&team, &right, &using), "APPROVAL_REQUIRED");
+    team.pass(2 * HOUR).await;
+    refused(&recover(&team, &wrong, &using), "UNSEAL_FAILED");
+    let token = recover(&team, &right, &using).ok().json();
+    assert_eq!(token["state"], "ENROLLING");
+    assert!(token["roles"].to_string().contains("security-admin"));
+    refused(&recover(&team, &right, &using), "APPROVAL_OVER");
+    // what she had opens nothing any more; with the token she enrols anew
+    let status = team.alice(&["whoami"]);
+    refused(&status, "LOGIN_FAILED");
+    team.alice_enrols(token["enrolment_token"].as_str().unwrap());
+    team.alice(&["whoami"]).ok();
+    let told = team.told(&format!("approvals/{id}")).await;
+    assert!(
+        told.iter().any(|it| it.contains("approval requested")),
+        "{told:?}"
+    );
     team.close().await;
 }

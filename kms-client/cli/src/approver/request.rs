@@ -60,6 +60,17 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
             vec![field("public_key", public_key)]
         }),
         "DeclareRoster" => read(bytes, declare),
+        "RecoverOperator" => read(bytes, |message| {
+            // shown or kept it has no passphrase
+            let v1::RecoverOperatorRequest { user, passphrase } = message;
+            vec![
+                field("user", user),
+                field(
+                    "proof",
+                    format!("the service saw one; {} bytes here", passphrase.len()),
+                ),
+            ]
+        }),
         _ => None,
     }
 }

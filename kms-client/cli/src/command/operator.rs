@@ -4,10 +4,11 @@ use super::{call, present};
 use crate::args::Confirmation;
 use crate::exit::Failure;
 use crate::output::{Report, Table, brief, optional_time};
-use crate::session::Session;
+use crate::session::{Login, Session};
 use clap::{Args, Subcommand, ValueEnum};
 use kms_client::proto::v1;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// Operators: the people who administer the service.
 #[derive(Debug, Subcommand)]
@@ -28,6 +29,8 @@ pub(crate) enum Operator {
     Unlock(Named),
     /// Change what an operator is there for.
     SetRoles(Add),
+    /// When nobody can log in: with the recovery passphrase, let one operator enrol anew, a day later.
+    Recover(Recover),
 }
 
 /// What an operator is there for.
@@ -69,6 +72,16 @@ pub(crate) struct Remove {
     confirmation: Confirmation,
 }
 
+/// `kms operator recover`.
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Who is to come back, or a new name.
+    name: String,
+    /// File that holds the recovery passphrase and nothing else. Without it you are asked.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
 impl Role {
     fn words(roles: &[Self]) -> Vec<String> {
         let word = |role: &Self| role.to_possible_value().map(|it| it.get_name().to_owned());
@@ -98,6 +111,7 @@ impl Operator {
         let operator = match self {
             Self::List => return list(session).await,
             Self::Add(add) => return add.run(session).await,
+            Self::Recover(recover) => return recover.run(session).await,
             Self::ResetMfa(named) => return reset_mfa(session, &named).await,
             Self::Disable(named) => {
                 change!(
@@ -166,6 +180,28 @@ impl Add {
             AddOperatorRequest {
                 operator_id: id.to_owned(),
                 roles: Role::words(&self.roles)
+            }
+        );
+        token(session, answer.operator, answer.enrolment_token)
+    }
+}
+
+impl Recover {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let bare = self.name.strip_prefix("operators/").unwrap_or(&self.name);
+        let file = ("--passphrase-file", self.passphrase_file.as_ref());
+        let passphrase = session.secret("recovery passphrase", file, false)?;
+        // nobody logs in; it says for whom an approval is brought
+        session.log_in_as(Login {
+            user: Some(bare.to_owned()),
+            ..Login::default()
+        });
+        let answer = change!(
+            session,
+            recover_operator,
+            RecoverOperatorRequest {
+                user: bare.to_owned(),
+                passphrase: passphrase.as_bytes().to_vec().into()
             }
         );
         token(session, answer.operator, answer.enrolment_token)

@@ -3,6 +3,7 @@
 
 pub mod gate;
 pub mod key;
+pub mod recovery;
 pub mod roster;
 pub mod standing;
 pub mod statement;
@@ -10,6 +11,7 @@ pub mod vote;
 
 pub use gate::{Asked, gate};
 pub use key::{add_key, remove_key};
+pub use recovery::recover;
 pub use roster::{Mode, declare, mode};
 pub use standing::{Standing, known_time, standing};
 pub use statement::Statement;

@@ -90,6 +90,7 @@ mod tests {
             Action::Login,
             Action::BeginEnrolment,
             Action::ConfirmEnrolment,
+            Action::RecoverOperator,
         ];
         assert_eq!(open(&desk), expected);
         // even one that a configuration should ever make a service too

@@ -23,7 +23,7 @@ fn named(text: &str) -> Result<OperatorName, Refusal> {
 
 /// Of an operator approvers see roles and state: what logging in changes is no matter of theirs, so nobody gets
 /// out of a removal by logging in.
-fn marked(action: Action, view: &View<'_>, name: &OperatorName) -> Marked {
+pub(super) fn operator_etag(view: &View<'_>, name: &OperatorName) -> [u8; 32] {
     let operator = view.snapshot.operators.get(name);
     let seen = operator.map(|operator| {
         let record = &operator.record;
@@ -36,9 +36,13 @@ fn marked(action: Action, view: &View<'_>, name: &OperatorName) -> Marked {
         [&record.roles.to_be_bytes()[..], &[state], &made].concat()
     });
     let name = name.as_str().as_bytes();
+    etag(&[b"operator", name, &seen.unwrap_or_default()])
+}
+
+fn marked(action: Action, view: &View<'_>, name: &OperatorName) -> Marked {
     Marked {
         action,
-        etag: etag(&[b"operator", name, &seen.unwrap_or_default()]),
+        etag: operator_etag(view, name),
     }
 }
 

@@ -25,12 +25,12 @@ use kms_proto::v1::{
     GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest,
     GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
     ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest,
-    LoginRequest, LogoutRequest, RejectApprovalRequest, RemoveApproverKeyRequest,
-    RemoveOperatorRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest,
-    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
-    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, UnblockShredSecretRequest,
-    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
-    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    LoginRequest, LogoutRequest, RecoverOperatorRequest, RejectApprovalRequest,
+    RemoveApproverKeyRequest, RemoveOperatorRequest, ResetOperatorMfaRequest,
+    RestoreVersionRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
+    SealRequest, SecretKind, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
+    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -69,7 +69,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "ListEntries" | "ListOperators" | "ListApprovals" | "GetApproval" | "CancelApproval"
         | "GetRoster" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
-        | "ConfirmEnrolment" | "Unseal" => "oab",
+        | "ConfirmEnrolment" | "Unseal" | "RecoverOperator" => "oab",
         other => panic!("who may call {other}?"),
     }
 }
@@ -265,6 +265,10 @@ fn approval_body(method: &str) -> Bytes {
             key_fingerprint: "SHA256:none".into(),
         }),
         "GetRoster" => encode(&GetRosterRequest {}),
+        "RecoverOperator" => encode(&RecoverOperatorRequest {
+            user: "nobody-here".into(),
+            passphrase: Bytes::from_static(b"x"),
+        }),
         "DeclareRoster" => encode(&DeclareRosterRequest::default()),
         other => panic!("no request for {other}"),
     }

@@ -1,6 +1,6 @@
 //! Teams of two and three: their profiles, passwords, authenticators and keys, and the command line run by each.
 
-use data_encoding::BASE64;
+use super::by_hand::{enrols, make_openssh_key, sign};
 use kms_core::audit::Outcome;
 use kms_core::audit::leaf::approval_of as approval_of_entry;
 use kms_core::cipher::ssh_signature::SignerKey;
@@ -10,22 +10,17 @@ use kms_server::audit_log::{Filter, Query};
 use kms_server::jobs;
 use kms_server::serve::Running;
 use kms_tests::caller::{Caller, reason};
-use kms_tests::console::{Console, Said, said};
-use kms_tests::daemon::Role;
+use kms_tests::console::{Console, Said};
+use kms_tests::daemon::{Installation, Role};
 use kms_tests::in_process::{InProcess, SMALL_TEAM_DELAY};
-use kms_tests::operator::totp;
 use ring::digest::{SHA256, digest};
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 /// What is not told in this time is not told.
 const HANG: Duration = Duration::from_secs(60);
-/// Steps before now of the code with which carol enrols: later ones are left for what she does.
-const ENROLS_BEFORE: u64 = 15_000;
 
 pub(crate) struct Team {
     process: InProcess,
@@ -91,6 +86,10 @@ impl Team {
             .ok();
         team.pass(25 * HOUR).await;
         team
+    }
+
+    pub(crate) fn installation(&self) -> &Installation {
+        &self.process.installation
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -258,7 +257,7 @@ impl Team {
         Caller::new(wire.unwrap().with_person(person))
     }
 
-    /// With `kms mfa enroll`, under the approver's certificate; her codes come from files like the others'.
+    /// Under the approver's certificate; her password and codes come from files like the others'.
     fn carol_enrols(&self, token: &str) {
         let profile = self.process.installation.profile(Role::Approver);
         let mut carol: toml::Table = fs::read_to_string(&profile).unwrap().parse().unwrap();
@@ -270,37 +269,19 @@ impl Team {
         operator.insert("password_file".into(), text(&password));
         operator.insert("totp_file".into(), text(&secret));
         kms_tests::daemon::write_toml(&self.path("carol.toml"), &carol);
-        let console = Console::new(
-            &self.path("carol.toml"),
-            self.process.installation.scratch(),
-        );
-        let mut enrolling = console
-            .command(&["mfa", "enroll", "--user=carol", "--token", token])
-            .arg("--password-file")
-            .arg(&password)
-            .arg("--secret-file")
-            .arg(&secret)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // it is written whole before the code is waited for
-        let shared = loop {
-            match fs::read_to_string(&secret) {
-                Ok(text) if text.ends_with('\n') => break text,
-                _ if enrolling.try_wait().unwrap().is_none() => {}
-                _ => panic!("{:?}", said(&enrolling.wait_with_output().unwrap())),
-            }
-        };
-        let shared = data_encoding::BASE32_NOPAD
-            .decode(shared.trim().as_bytes())
-            .unwrap();
-        let now = u64::try_from(self.process.now().as_micros()).unwrap() / 30_000_000;
-        let step = now - ENROLS_BEFORE;
-        fs::write(self.path("carol.totp.step"), format!("{step}\n")).unwrap();
-        let mut input = enrolling.stdin.take().unwrap();
-        writeln!(input, "{}", totp(&shared, step)).unwrap();
-        drop(input);
-        let _ = said(&enrolling.wait_with_output().unwrap()).ok();
+        let scratch = self.process.installation.scratch();
+        let console = Console::new(&self.path("carol.toml"), scratch);
+        let token = ("carol", token);
+        enrols(&console, token, (&password, &secret), self.process.now());
+    }
+
+    /// Anew, with the password that her profile names and another authenticator.
+    pub(crate) fn alice_enrols(&self, token: &str) {
+        let dir = self.installation().dir();
+        let (password, secret) = (dir.join("operator.password"), dir.join("operator.totp"));
+        let console = self.installation().kms(Role::Operator);
+        let token = ("alice", token);
+        enrols(&console, token, (&password, &secret), self.process.now());
     }
 
     /// Moves both clocks, and waits until the time mark has followed.
@@ -388,35 +369,4 @@ impl Team {
     pub(crate) async fn close(self) {
         self.running.stop().await;
     }
-}
-
-fn make_openssh_key(path: &Path) {
-    let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
-        .arg(path)
-        .status();
-    assert!(made.unwrap().success());
-}
-
-/// Public key and signature, by `ssh-keygen`.
-fn sign(key: &Path, message: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut child = Command::new("ssh-keygen")
-        .args(["-q", "-Y", "sign", "-n", "kms.v1.approval", "-f"])
-        .arg(key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(message).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let armoured = String::from_utf8(output.stdout).unwrap();
-    let text: String = armoured
-        .lines()
-        .filter(|line| !line.starts_with('-'))
-        .collect();
-    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-    let public = public.split(' ').nth(1).unwrap().trim().to_owned();
-    let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
-    (decode(&public), decode(&text))
 }

@@ -115,7 +115,7 @@ fn passed<R>(decision: Decision<R>) -> Gated<R> {
 }
 
 /// The same call of the same person, waiting already.
-fn pending<'a>(
+pub(super) fn pending<'a>(
     view: &View<'a>,
     asked: &Asked<'_>,
     rules: &ApprovalRules,

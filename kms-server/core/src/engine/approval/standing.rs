@@ -8,7 +8,7 @@ use crate::engine::view::View;
 use crate::key::clock_watch::STEP_MAX;
 use crate::key::record::{ApprovalRecord, ApprovalState, Vote};
 use crate::name::OperatorName;
-use crate::policy::{ApprovalRules, Role, Roles};
+use crate::policy::{Action, ApprovalRules, Role, Roles};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -91,7 +91,9 @@ pub fn standing(
     if required > 0 && counting(view, record, now).len() >= usize::from(required) {
         return Standing::Ready;
     }
-    let small = matches!(mode(view.snapshot), Mode::SmallTeam { .. });
+    // a way back in is no team's affair: it always waits, and only that
+    let small = record.action == Action::RecoverOperator
+        || matches!(mode(view.snapshot), Mode::SmallTeam { .. });
     match record.ready_at {
         Some(ready) if small => {
             if ready <= known_time(view, now, record.requested_at, ready) {

@@ -66,7 +66,8 @@ impl OperatorChange {
 /// A token that permits one enrolment; shown once.
 pub type Token = Zeroizing<String>;
 
-fn make_token(
+/// A token that permits one enrolment of `name`, and what is stored of it.
+pub(in crate::engine) fn make_token(
     view: &View<'_>,
     moment: &Moment<'_>,
     name: &OperatorName,
@@ -100,17 +101,9 @@ pub fn add_operator(
     }
     let (token, enrolment) = make_token(view, moment, &new.name)?;
     let record = OperatorRecord {
-        name: new.name.clone(),
         roles: new.roles.bits(),
-        state: OperatorState::Enabled,
-        password: None,
-        totp: None,
-        last_step: 0,
-        recovery: Vec::new(),
         enrolment: Some(enrolment),
-        generation: 0,
-        unlocks: 0,
-        created_at: moment.now,
+        ..newcomer(new.name.clone(), moment.now)
     };
     let detail = about(&new.name, Outcome::Ok, words(new.roles));
     let write = Write {
@@ -126,6 +119,23 @@ pub fn add_operator(
         vec![write],
         false,
     ))
+}
+
+/// Somebody without roles, who cannot do anything yet.
+pub(in crate::engine) const fn newcomer(name: OperatorName, now: Timestamp) -> OperatorRecord {
+    OperatorRecord {
+        name,
+        roles: 0,
+        state: OperatorState::Enabled,
+        password: None,
+        totp: None,
+        last_step: 0,
+        recovery: Vec::new(),
+        enrolment: None,
+        generation: 0,
+        unlocks: 0,
+        created_at: now,
+    }
 }
 
 /// Does something to an operator; answers a token where a new enrolment is permitted.
