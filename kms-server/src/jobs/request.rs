@@ -1,16 +1,19 @@
-//! Forgets outcomes of request ids, and failed attempts to log in, after a day, counted by wall clock and time mark both.
+//! Forgets outcomes of request ids and failed attempts to log in after a day, and approvals a week after their end,
+//! counted by wall clock and time mark both.
 
 use crate::call::Service;
 use crate::live::Live;
 use crate::store::StoreError;
 use kms_core::engine::operator::attempts;
 use kms_core::engine::upkeep::{forget_requests, is_forgotten};
-use kms_core::key::record::{Record, Tree};
+use kms_core::key::record::{Record, RecordKey, Tree};
 use kms_core::time::Timestamp;
 use std::time::Duration;
 
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
+/// From the end of an approval's life until it is forgotten.
+const APPROVALS_KEPT: Duration = Duration::from_hours(7 * 24);
 /// Records read and removed at once.
 const PAGE: usize = 500;
 
@@ -38,7 +41,30 @@ impl Forgetting {
         if let Err(error) = forget_attempts(service, live, known).await {
             tracing::warn!(%error, "old failed attempts were not forgotten");
         }
+        if let Err(error) = forget_approvals(service, live, known).await {
+            tracing::warn!(%error, "old approvals were not forgotten");
+        }
     }
+}
+
+/// Approvals that ended long ago: what they did, and on whose word, stands in the log.
+async fn forget_approvals(
+    service: &Service,
+    live: &Live,
+    now: Timestamp,
+) -> Result<(), ForgetError> {
+    let old: Vec<_> = {
+        let held = live.state.hold();
+        let all = held.snapshot.approvals.after(None);
+        let old = all.filter(|kept| now.since(kept.record.expires_at) >= APPROVALS_KEPT);
+        old.map(|kept| (RecordKey::approval(kept.record.id), kept.revision))
+            .take(PAGE)
+            .collect()
+    };
+    if !old.is_empty() {
+        service.housekeep(live, forget_requests(old)).await?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -109,6 +109,7 @@ impl Report for StatusReport {
             let reason = self.timers_paused_reason.clone().unwrap_or_default();
             table.fact("timers", format!("paused: {reason}"));
         }
+        table.fact("roster", &self.roster_mode);
         table.fact("datasets", self.dataset_count.to_string());
         table.fact("rotations overdue", self.rotations_overdue.to_string());
         table.fact("audit entries", self.audit_entries.to_string());
