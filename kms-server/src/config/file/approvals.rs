@@ -62,3 +62,43 @@ pub(super) fn notice(command: Option<Vec<String>>) -> Result<Option<Vec<String>>
         other => Ok(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, dev_mode: bool, tells: bool) -> Result<ApprovalRules, String> {
+        let table: ApprovalsTable = toml::from_str(text).unwrap();
+        rules(&table, dev_mode, tells).map_err(|problem| problem.key)
+    }
+
+    #[test]
+    fn a_small_team_is_declared_and_told() {
+        assert_eq!(read("", false, false), Ok(ApprovalRules::default()));
+        let delay = "small_team_delay = \"24h\"";
+        let key = Err("approvals.small_team_delay".to_owned());
+        assert_eq!(read(delay, false, false), key, "nobody is told");
+        let day = Some(Duration::from_hours(24));
+        assert_eq!(read(delay, false, true).unwrap().delay, day);
+        let second = "small_team_delay = \"1s\"";
+        assert_eq!(read(second, false, true), key);
+        assert!(read(second, true, false).is_ok());
+        assert_eq!(read("small_team_delay = \"0s\"", true, true), key);
+    }
+
+    #[test]
+    fn marks_are_of_known_actions_and_of_somebody() {
+        let two = read("required.DestroyShredSecret = 2", false, false).unwrap();
+        assert_eq!(two.most(), 2);
+        for (text, key) in [
+            (
+                "required.DestroyShredSecret = 0",
+                "approvals.required.DestroyShredSecret",
+            ),
+            ("required.Decrypt = 1", "approvals.required.Decrypt"),
+            ("life = \"1m\"", "approvals.life"),
+        ] {
+            assert_eq!(read(text, false, false), Err(key.to_owned()), "{text}");
+        }
+    }
+}
