@@ -3,19 +3,6 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
-    AddOperatorRequest, BeginEnrolmentRequest, BlockShredSecretRequest, ChangePasswordRequest,
-    ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
-    CreateShredSecretsRequest, Dataset, DecryptRequest, DestroyShredSecretRequest,
-    DisableOperatorRequest, DisableVersionRequest, EmergencyRotateDatasetRequest,
-    EnableOperatorRequest, EnableVersionRequest, EncryptRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest, GetShredSecretRequest,
-    GetStatusRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
-    ListVersionsRequest, LoginRequest, LogoutRequest, RemoveOperatorRequest,
-    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
-    ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
-    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
-    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
     AddApproverKeyRequest, AddOperatorRequest, ApproveRequest, BeginEnrolmentRequest,
     BlockShredSecretRequest, CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest,
     ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
@@ -23,12 +10,13 @@ use kms_proto::v1::{
     DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
     GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest,
-    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
-    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest,
-    LoginRequest, LogoutRequest, RecoverOperatorRequest, RejectApprovalRequest,
-    RemoveApproverKeyRequest, RemoveOperatorRequest, ResetOperatorMfaRequest,
-    RestoreVersionRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
-    SealRequest, SecretKind, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    GetLogFilesRequest, GetRosterRequest, GetShredSecretRequest, GetStatusRequest,
+    ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
+    ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest,
+    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
+    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
+    ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
     UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
     UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
@@ -66,8 +54,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         }
         "Approve" | "AddApproverKey" => "b",
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
-        "ListEntries" | "ListOperators" | "ListApprovals" | "GetApproval" | "CancelApproval"
-        | "GetRoster" => "oab",
+        "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" | "RecoverOperator" => "oab",
         other => panic!("who may call {other}?"),
