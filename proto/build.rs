@@ -1,12 +1,13 @@
 //! Compiles `kms/v1/*.proto` without protoc and keeps the descriptor set for dispatch, reflection and tests.
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "kms/v1/audit_service.proto",
     "kms/v1/auth_service.proto",
     "kms/v1/dataset_service.proto",
     "kms/v1/error.proto",
     "kms/v1/key_service.proto",
+    "kms/v1/policy_service.proto",
     "kms/v1/resources.proto",
     "kms/v1/shred_service.proto",
     "kms/v1/system_service.proto",

@@ -15,6 +15,7 @@ mod operators;
 mod page;
 mod parse;
 mod password;
+mod policies;
 mod render;
 pub mod road;
 mod scribe;
@@ -44,14 +45,13 @@ use kms_core::engine::index::request_fingerprint;
 use kms_core::engine::{Moment, Refusal, Snapshot, View};
 use kms_core::entropy::{Entropy, make_bytes};
 use kms_core::name::{KeyId, VersionNumber};
-use kms_core::policy::Decide;
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
 use page::Pager;
 use render::Renderer;
 use road::{Incoming, Method};
 use scribe::Scribe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use ticket::{Decided, Ticket};
 
 /// How often a change that ran into another is decided again.
@@ -67,8 +67,8 @@ pub struct Parts {
     pub gate: Arc<Gate>,
     /// The log.
     pub audit: AuditLog,
-    /// Who may do what.
-    pub decide: Arc<dyn Decide>,
+    /// What stands for the policies of the configured directory.
+    pub policy_files: Option<String>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -82,7 +82,7 @@ pub struct Service {
     identity: Arc<Identity>,
     gate: Arc<Gate>,
     audit: AuditLog,
-    decide: Arc<dyn Decide>,
+    policy_files: Mutex<Option<String>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     facts: SystemFacts,
@@ -106,7 +106,6 @@ impl Service {
                 Arc::clone(&parts.clock),
                 Arc::clone(&parts.entropy),
                 intake,
-                parts.decide.revision(),
             ),
             bounds: Bounds::new().map_err(|_| Reason::Internal)?,
             gatekeeper: Gatekeeper::new(Arc::clone(&parts.clock), &*parts.entropy)?,
@@ -114,7 +113,7 @@ impl Service {
             identity: parts.identity,
             gate: parts.gate,
             audit: parts.audit,
-            decide: parts.decide,
+            policy_files: Mutex::new(parts.policy_files),
             clock: parts.clock,
             entropy: parts.entropy,
             facts: parts.facts,
@@ -239,7 +238,7 @@ impl Service {
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
-            decide: &*self.decide,
+            decide: ticket.deciding(&*held.in_force),
             circumstances: ticket.circumstances(),
             pager: self.pager(live, ticket),
         };

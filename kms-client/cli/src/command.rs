@@ -72,7 +72,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::WhoAmI(command) => command.run(session).await,
         Command::Mfa(command) => command.run(session).await,
         Command::Operator(command) => command.run(session).await,
-        Command::Policy(command) => command.run(session),
+        Command::Policy(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,

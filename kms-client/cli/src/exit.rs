@@ -184,7 +184,9 @@ fn next_step(error: &Error) -> Option<&'static str> {
         Some("CODE_REFUSED") => "wait for the authenticator's next code: each is taken once",
         Some("LOGIN_FAILED") => "each code is taken once: try again with the next one",
         Some("LOCKED_OUT") => "`kms operator unlock` by another operator ends it at once",
-        Some("LAST_ADMINISTRATOR") => "give another operator the role security-admin first",
+        Some("LAST_ADMINISTRATOR") => {
+            "give another operator the role security-admin, or the policies one who may, first"
+        }
         Some("UNSEAL_FAILED") => "try another passphrase",
         Some("VERSION_DISABLED") => {
             "see `kms key versions`; an operator brings it back with `kms key enable` or `kms key restore`"

@@ -97,7 +97,7 @@ reasons! {
     33 CodeRefused "CODE_REFUSED" Denied "the code is wrong or was used before",
     34 LoginFailed "LOGIN_FAILED" Denied "user, password, code or token are not right",
     35 LockedOut "LOCKED_OUT" Denied "too many failed attempts: wait, or have another operator unlock the account",
-    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators",
+    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators or policies",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {

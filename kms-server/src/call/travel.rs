@@ -13,6 +13,7 @@ use kms_core::policy::{Action, Principal};
 use kms_core::reason::Reason;
 use kms_proto::v1;
 use prost::Message as _;
+use std::cell::Cell;
 use std::sync::Arc;
 
 fn encoded<M: prost::Message>(answer: &M) -> Bytes {
@@ -41,6 +42,7 @@ impl Service {
             action: Action::Refuse,
             service: self,
             lane,
+            policy: Cell::new(0),
             is_logged: false,
         }
     }
@@ -210,7 +212,7 @@ impl Service {
         }
     }
 
-    /// `AuthService`; what is no method of it either does not exist.
+    /// `AuthService`.
     async fn dispatch_auth(
         &self,
         lane: &Lane,
@@ -242,6 +244,31 @@ impl Service {
             "UnlockOperator" => Box::pin(self.one::<Unlock>(lane, ticket, call)).await,
             "ResetOperatorMfa" => Box::pin(self.one::<ResetMfa>(lane, ticket, call)).await,
             "SetOperatorRoles" => Box::pin(self.one::<SetRoles>(lane, ticket, call)).await,
+            _ => {
+                self.dispatch_policies(lane, ticket, call, certificate)
+                    .await
+            }
+        }
+    }
+
+    /// `PolicyService`; what is no method of it either does not exist.
+    async fn dispatch_policies(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+        certificate: &Principal,
+    ) -> Result<Bytes, Refusal> {
+        match call.method.name {
+            "ApplyPolicies" => Ok(encoded(
+                &Box::pin(self.apply_policies(lane, ticket, call, certificate)).await?,
+            )),
+            "GetPolicies" => Ok(encoded(
+                &Box::pin(self.get_policies(lane, ticket, call)).await?,
+            )),
+            "TestPolicies" => Ok(encoded(
+                &Box::pin(self.test_policies(lane, ticket, call)).await?,
+            )),
             _ => {
                 let live = self.gate.live();
                 let refused = Reason::Unimplemented.into();

@@ -114,6 +114,16 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         tracing::error!("damaged records of operators: nobody of them is let in");
         drop(state.quarantine_operators());
     }
+    if loaded
+        .quarantined
+        .iter()
+        .any(|key| key.tree == Tree::Policies)
+    {
+        tracing::error!(
+            "damaged records of policies: nothing is allowed but to put others into force"
+        );
+        drop(state.quarantine_policies());
+    }
     let (publisher, publishing) = Publisher::new(
         Arc::clone(&state),
         records.clone(),

@@ -28,6 +28,8 @@ pub enum Tree {
     DatasetName = 10,
     /// Number -> a key that signs the audit log's checkpoints, with its certificate.
     LogKey = 48,
+    /// Number of a generation -> its access policies.
+    Policies = 44,
     /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
     Operator = 32,
 }
@@ -47,6 +49,7 @@ impl Tree {
         Self::DatasetName,
         Self::LogKey,
         Self::Operator,
+        Self::Policies,
     ];
 
     /// From its number.
@@ -73,6 +76,7 @@ impl Tree {
                 | Self::Outbox
                 | Self::LogKey
                 | Self::Operator
+                | Self::Policies
         )
     }
 }
@@ -180,6 +184,12 @@ impl RecordKey {
     #[must_use]
     pub fn operator(hash: [u8; 32]) -> Self {
         Self::new(Tree::Operator, &hash)
+    }
+
+    /// That of a generation of access policies.
+    #[must_use]
+    pub fn policies(generation: u64) -> Self {
+        Self::new(Tree::Policies, &generation.to_be_bytes())
     }
 
     /// An outbox record's.

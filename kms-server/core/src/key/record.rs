@@ -4,6 +4,7 @@
 
 mod encoding;
 mod operator;
+mod policies;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
@@ -11,6 +12,7 @@ pub use operator::{
     AttemptsRecord, Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES,
     StoredPassword,
 };
+pub use policies::{PolicyGeneration, PolicyText};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -257,4 +259,5 @@ pub enum Record {
     LogHead(LogHead),
     Operator(OperatorRecord),
     Attempts(AttemptsRecord),
+    Policies(PolicyGeneration),
 }

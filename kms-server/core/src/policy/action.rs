@@ -113,6 +113,10 @@ actions! {
     92 RemoveOperator "Removes an operator for ever.",
     93 UnlockOperator "Lifts an operator's lockout.",
     94 SetOperatorRoles "Changes an operator's roles.",
+    110 ApplyPolicies "Puts access policies into force.",
+    111 GetPolicies "Reads access policies, of now or of before.",
+    112 TestPolicies "Asks what the policies would decide for somebody.",
+    113 ReloadPolicies "The daemon puts policies into force again that were approved before.",
 }
 
 #[cfg(test)]

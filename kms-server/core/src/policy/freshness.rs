@@ -42,7 +42,8 @@ impl Freshness {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => Self::None,
+            | A::CreateLogKey
+            | A::ReloadPolicies => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt
@@ -58,6 +59,8 @@ impl Freshness {
             | A::SignExport
             | A::SummarizeEntries
             | A::ListOperators
+            | A::GetPolicies
+            | A::TestPolicies
             | A::WhoAmI
             | A::Logout => Self::Session,
             A::CreateDataset
@@ -82,6 +85,7 @@ impl Freshness {
             | A::RemoveOperator
             | A::UnlockOperator
             | A::SetOperatorRoles
+            | A::ApplyPolicies
             | A::ChangePassword => Self::Each,
         }
     }

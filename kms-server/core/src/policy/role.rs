@@ -176,14 +176,16 @@ impl Role {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
             A::ConfirmClock => matches!(self, Self::SecurityAdmin),
-            A::ListEntries | A::GetLogFiles | A::SignExport | A::SummarizeEntries => {
-                matches!(self, Self::SecurityAdmin | Self::Auditor)
-            }
+            A::ListEntries
+            | A::GetLogFiles
+            | A::SignExport
+            | A::SummarizeEntries
+            | A::TestPolicies => matches!(self, Self::SecurityAdmin | Self::Auditor),
             A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal => {
                 matches!(self, Self::OperatorCertificate)
             }
             A::Logout | A::WhoAmI | A::ChangePassword | A::AcceptCode => self.is_persons(),
-            A::ListOperators => {
+            A::ListOperators | A::GetPolicies => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
             }
             A::AddOperator
@@ -192,7 +194,8 @@ impl Role {
             | A::ResetOperatorMfa
             | A::RemoveOperator
             | A::UnlockOperator
-            | A::SetOperatorRoles => matches!(self, Self::SecurityAdmin),
+            | A::SetOperatorRoles
+            | A::ApplyPolicies => matches!(self, Self::SecurityAdmin),
             A::ScheduledRotation
             | A::DueDestruction
             | A::CreatePeriodSecret
@@ -204,7 +207,8 @@ impl Role {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => matches!(self, Self::Internal),
+            | A::CreateLogKey
+            | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }
 

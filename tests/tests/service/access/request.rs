@@ -15,6 +15,19 @@ use kms_proto::v1::{
     ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
     UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
     UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    AddOperatorRequest, ApplyPoliciesRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
+    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
+    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DecryptRequest,
+    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
+    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetPoliciesRequest,
+    GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest, ListEntriesRequest,
+    ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RemoveOperatorRequest,
+    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
+    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
+    ShredSecretScope, ShredSecretSelector, TestPoliciesRequest, UnblockShredSecretRequest,
+    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
+    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -48,6 +61,9 @@ pub(super) fn roles(method: &str) -> &'static str {
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
             "oab"
         }
+        | "SetOperatorRoles"
+        | "ApplyPolicies" => "ob",
+        "ListEntries" | "ListOperators" | "GetPolicies" | "TestPolicies" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" => "oab",
         other => panic!("who may call {other}?"),
@@ -216,6 +232,13 @@ fn operator_body(method: &str) -> Bytes {
         "SetOperatorRoles" => encode(&SetOperatorRolesRequest {
             name: name(),
             roles: vec!["auditor".into()],
+        }),
+        "ApplyPolicies" => encode(&ApplyPoliciesRequest::default()),
+        "GetPolicies" => encode(&GetPoliciesRequest::default()),
+        "TestPolicies" => encode(&TestPoliciesRequest {
+            principal: "spiffe://crm.example/nobody".into(),
+            action: "GetStatus".into(),
+            ..Default::default()
         }),
         other => panic!("no request for {other}"),
     }
