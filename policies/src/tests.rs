@@ -331,7 +331,7 @@ fn files_are_read_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_text_nested_without_end_is_refused_not_run_into() {
+fn a_text_nested_without_end_is_refused_not_parsed() {
     let deep = TEXTS_BYTES_MAX / 2 - 100;
     for (open, close) in [
         ("(", ")"),
