@@ -2,32 +2,20 @@
 
 use bytes::Bytes;
 use kms_proto::v1::{
-    AddOperatorRequest, BeginEnrolmentRequest, BlockShredSecretRequest, ChangePasswordRequest,
-    ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
-    CreateShredSecretsRequest, Dataset, DecryptRequest, DestroyShredSecretRequest,
-    DisableOperatorRequest, DisableVersionRequest, EmergencyRotateDatasetRequest,
-    EnableOperatorRequest, EnableVersionRequest, EncryptRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest, GetShredSecretRequest,
-    GetStatusRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
-    ListVersionsRequest, LoginRequest, LogoutRequest, RemoveOperatorRequest,
-    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
-    ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
-    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
-    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
     AddOperatorRequest, ApplyPoliciesRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
     ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
     CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DecryptRequest,
     DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
-    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetPoliciesRequest,
-    GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest, ListEntriesRequest,
-    ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RemoveOperatorRequest,
-    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
-    ShredSecretScope, ShredSecretSelector, TestPoliciesRequest, UnblockShredSecretRequest,
-    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
-    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest,
+    GetPoliciesRequest, GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest,
+    ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
+    RemoveOperatorRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest,
+    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
+    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
+    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
+    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
+    WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -57,13 +45,10 @@ pub(super) fn roles(method: &str) -> &'static str {
         | "ResetOperatorMfa"
         | "RemoveOperator"
         | "UnlockOperator"
-        | "SetOperatorRoles" => "ob",
-        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
-            "oab"
-        }
         | "SetOperatorRoles"
         | "ApplyPolicies" => "ob",
-        "ListEntries" | "ListOperators" | "GetPolicies" | "TestPolicies" => "oab",
+        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
+        | "GetPolicies" | "TestPolicies" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" => "oab",
         other => panic!("who may call {other}?"),
