@@ -8,6 +8,7 @@ const FILES: [&str; 9] = [
     "kms/v1/dataset_service.proto",
     "kms/v1/error.proto",
     "kms/v1/key_service.proto",
+    "kms/v1/policy_service.proto",
     "kms/v1/resources.proto",
     "kms/v1/shred_service.proto",
     "kms/v1/system_service.proto",

@@ -16,6 +16,7 @@ mod operators;
 mod page;
 mod parse;
 mod password;
+mod policies;
 mod render;
 pub mod road;
 mod scribe;
@@ -55,7 +56,7 @@ use prost::Message as _;
 use render::Renderer;
 use road::{Incoming, Method};
 use scribe::Scribe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use ticket::{Decided, Ticket};
 
 /// How often a change that ran into another is decided again.
@@ -71,8 +72,8 @@ pub struct Parts {
     pub gate: Arc<Gate>,
     /// The log.
     pub audit: AuditLog,
-    /// Who may do what.
-    pub decide: Arc<dyn Decide>,
+    /// What stands for the policies of the configured directory.
+    pub policy_files: Option<String>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -90,7 +91,7 @@ pub struct Service {
     identity: Arc<Identity>,
     gate: Arc<Gate>,
     audit: AuditLog,
-    decide: Arc<dyn Decide>,
+    policy_files: Mutex<Option<String>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     facts: SystemFacts,
@@ -116,7 +117,6 @@ impl Service {
                 Arc::clone(&parts.clock),
                 Arc::clone(&parts.entropy),
                 intake,
-                parts.decide.revision(),
             ),
             bounds: Bounds::new().map_err(|_| Reason::Internal)?,
             gatekeeper: Gatekeeper::new(Arc::clone(&parts.clock), &*parts.entropy)?,
@@ -124,7 +124,7 @@ impl Service {
             identity: parts.identity,
             gate: parts.gate,
             audit: parts.audit,
-            decide: parts.decide,
+            policy_files: Mutex::new(parts.policy_files),
             clock: parts.clock,
             entropy: parts.entropy,
             facts: parts.facts,
@@ -248,7 +248,7 @@ impl Service {
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
-            decide: &*self.decide,
+            decide: ticket.deciding(&*held.in_force),
             circumstances: ticket.circumstances(),
             pager: self.pager(live, ticket),
         };

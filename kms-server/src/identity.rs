@@ -16,7 +16,7 @@ use crate::system::clock::Clock;
 use arc_swap::ArcSwap;
 use certificate::Presented;
 use kms_core::name::PrincipalName;
-use kms_core::policy::{Authentication, Principal, RoleTable};
+use kms_core::policy::{Authentication, Principal, RoleTable, Roles};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use rustls_pki_types::CertificateDer;
@@ -155,6 +155,12 @@ impl Identity {
         let connection = Connection::new(number, peer, presented);
         connection.set_verified(session.generation, self.clock.now());
         connection
+    }
+
+    /// The roles that the configuration gives a name.
+    #[must_use]
+    pub fn roles_of(&self, name: &PrincipalName) -> Roles {
+        self.principals.of(name)
     }
 
     /// The principal of a call as of now: asked on every call, because certificates and tokens expire and are

@@ -2,11 +2,13 @@
 //! speak of, and remembers answers that depend on nothing but who, what and which dataset. Never asked by the daemon's
 //! own jobs; what fails is denied.
 
+pub mod in_force;
 mod remembered;
 
+use kms_core::engine::snapshot::Operators;
 use kms_core::policy::{
     Action, Authentication, ByRole, Circumstances, Decide, Freshness, Principal, Resource, Role,
-    Roles, Verdict,
+    Roles, SecondFactor, Verdict,
 };
 use kms_core::time::Timestamp;
 use kms_policies::{Answer, Asks, BrokenPolicy, Caller, Policies, PolicyText, Question};
@@ -107,6 +109,39 @@ impl ByPolicy {
             }
         }
     }
+}
+
+/// Whether `policies` leave an operator who can put others into force, and let people in from `certificate`; without
+/// one, whether they leave an operator at all, as far as that does not depend on where the person calls from.
+#[must_use]
+pub fn keeps_somebody(
+    policies: &ByPolicy,
+    operators: &Operators,
+    certificate: Option<&Principal>,
+    here: &Circumstances,
+) -> bool {
+    let about = Resource::default();
+    let may = |who: &Principal, action: Action| {
+        let depends = certificate.is_none() && policies.reads_circumstances(who, action);
+        depends || policies.decide(who, action, &about, here).allowed
+    };
+    let mut able = operators
+        .after(None)
+        .filter(|operator| operator.record.can_act());
+    let somebody = able.any(|operator| {
+        let who = Principal {
+            name: operator.record.name.principal(),
+            authentication: Authentication::OperatorSession,
+            roles: Roles::of_person(operator.record.roles),
+            attributes: None,
+            second_factor: Some(SecondFactor {
+                at: here.now,
+                with_this_request: true,
+            }),
+        };
+        may(&who, Action::AcceptCode) && may(&who, Action::ApplyPolicies)
+    });
+    somebody && certificate.is_none_or(|certificate| may(certificate, Action::Login))
 }
 
 fn readers(policies: &Policies, action: Action) -> Option<Readers> {

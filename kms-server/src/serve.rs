@@ -17,12 +17,12 @@ use crate::system::failure::Failure;
 use crate::system::lock::DirectoryLock;
 use crate::system::private_file;
 use assembly::Assembled;
-use home::Home;
+use home::{Home, Reload};
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::entropy::Entropy;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// What a daemon is made from.
 pub struct Start {
@@ -46,7 +46,7 @@ pub struct Running {
     audit: AuditLog,
     home: Home,
     passes: watch::Receiver<u64>,
-    reload: Arc<Notify>,
+    reload: Reload,
     // held to the last
     _lock: DirectoryLock,
 }
@@ -75,11 +75,11 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
         home.unseal(&gate, passphrase)
             .map_err(|failure| failure.beside(path))?;
     }
-    let reload = Arc::new(Notify::new());
+    let reload = Reload::new(start.config.policies.clone());
     let passes = home.start(
         Arc::clone(&service),
         Arc::clone(&identity),
-        Arc::clone(&reload),
+        reload.clone(),
         start.datasets,
         start.config.clock.synchronised.clone(),
     )?;
@@ -112,9 +112,9 @@ impl Running {
         self.network.address()
     }
 
-    /// Reads certificates and revocation lists again.
+    /// Reads certificates, revocation lists and policies again.
     pub fn reload(&self) {
-        self.reload.notify_one();
+        self.reload.notify();
     }
 
     /// What the network side is busy with.

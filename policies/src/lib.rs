@@ -3,6 +3,7 @@
 //!
 //! Default deny, forbid wins, and a policy that fails while it is evaluated denies.
 
+mod depth;
 mod load;
 mod question;
 mod text;

@@ -1,5 +1,6 @@
 //! Texts into policies that can be asked: all or nothing, each error with its file and line.
 
+use crate::depth::{BRACKETS_MAX, OPERATORS_MAX, too_deep};
 use crate::question::{Asks, Names};
 use crate::{PolicyText, SCHEMA};
 use cedar_policy::{
@@ -169,6 +170,12 @@ fn actions(schema: &Schema) -> HashMap<String, ActionFacts> {
 
 /// One text's policies, under their own ids.
 fn read(validator: &Validator, text: &PolicyText) -> Result<Vec<Policy>, BrokenPolicy> {
+    if let Some(line) = too_deep(&text.text) {
+        let problem = format!(
+            "nests deeper than {BRACKETS_MAX} brackets or {OPERATORS_MAX} operators in one policy"
+        );
+        return Err(broken(&text.name, line, &problem));
+    }
     let set = PolicySet::from_str(&text.text)
         .map_err(|error| broken(&text.name, line(&text.text, &error), &error))?;
     if set.num_of_templates() > 0 {

@@ -329,3 +329,53 @@ fn files_are_read_whole_or_not_at_all() {
     std::fs::write(one.join("b.cedar"), " ".repeat(TEXTS_BYTES_MAX)).unwrap();
     assert!(matches!(read(&[&one]), Err(NotRead::TooLong(_))));
 }
+
+#[test]
+fn a_text_nested_without_end_is_refused_not_parsed() {
+    let deep = TEXTS_BYTES_MAX / 2 - 100;
+    for (open, close) in [
+        ("(", ")"),
+        ("!", ""),
+        ("[", "]"),
+        ("if true then 1 else ", ""),
+    ] {
+        let deep = deep / open.len();
+        let condition = format!("{}true{}", open.repeat(deep), close.repeat(deep));
+        let nested = format!("permit (principal, action, resource) when {{ {condition} }};");
+        assert!(Policies::load(&[text(&nested)]).is_err(), "{open}");
+    }
+}
+
+/// The example of docs/policies.md, in the place of the services' template.
+fn example() -> Policies {
+    let page = include_str!("../../docs/policies.md");
+    let (_, block) = page.split_once("```cedar\n").unwrap();
+    let (example, _) = block.split_once("\n```").unwrap();
+    let mut texts = shipped();
+    texts.retain(|text| text.name != "service.cedar");
+    texts.push(text(example));
+    Policies::load(&texts).unwrap()
+}
+
+#[test]
+fn the_example_of_the_page_does_what_the_page_says() {
+    let policies = example();
+    let asks = |service: &str, action: &str, dataset: &str, source: &str| {
+        let name = format!("spiffe://crm.example/service/{service}");
+        let mut asked = question(&["service"], action, Some(dataset));
+        asked.caller.name = &name;
+        asked.source = Some(source.parse().unwrap());
+        policies.decide(&asked).allowed
+    };
+    assert!(asks("billing", "Encrypt", "invoices", "10.1.1.1"));
+    assert!(!asks("billing", "Encrypt", "invoices", "192.0.2.1"));
+    assert!(!asks("billing", "Encrypt", "customers", "10.1.1.1"));
+    assert!(asks("support", "Decrypt", "call-logs", "10.1.1.1"));
+    assert!(!asks("support", "Decrypt", "invoices", "10.1.1.1"));
+    assert!(asks("export", "UnwrapDataKey", "invoices", "10.20.0.7"));
+    assert!(!asks("export", "UnwrapDataKey", "invoices", "10.20.0.8"));
+    assert!(!asks("export", "Decrypt", "invoices", "10.20.0.7"));
+    assert!(asks("export", "CreateShredSecret", "", "192.0.2.1"));
+    let rotation = policies.decide(&question(&["key-admin"], "RotateDataset", Some("invoices")));
+    assert_eq!((rotation.allowed, rotation.asks), (true, Some(Asks::Each)));
+}

@@ -77,6 +77,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Operator(command) => command.run(session).await,
         Command::Policy(command) => command.run(session),
         Command::Approval(command) => command.run(session).await,
+        Command::Policy(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,

@@ -190,7 +190,6 @@ fn next_step(error: &Error) -> Option<&'static str> {
         Some("CODE_REFUSED") => "wait for the authenticator's next code: each is taken once",
         Some("LOGIN_FAILED") => "each code is taken once: try again with the next one",
         Some("LOCKED_OUT") => "`kms operator unlock` by another operator ends it at once",
-        Some("LAST_ADMINISTRATOR") => "give another operator the role security-admin first",
         Some("APPROVAL_MISMATCH" | "APPROVAL_OVER") => {
             "repeat the command without --approval: that asks for a new one"
         }
@@ -198,6 +197,9 @@ fn next_step(error: &Error) -> Option<&'static str> {
         Some("SIGNATURE_REFUSED") => "read it again with `kms approval show`, and sign that",
         Some("QUORUM_UNREACHABLE") => {
             "have more approvers enrol a key: `kms approval key make`, `add`"
+        }
+        Some("LAST_ADMINISTRATOR") => {
+            "give another operator the role security-admin, or the policies one who may, first"
         }
         Some("UNSEAL_FAILED") => "try another passphrase",
         Some("VERSION_DISABLED") => {

@@ -12,6 +12,7 @@ pub mod idempotency;
 pub mod index;
 pub mod limits;
 pub mod operator;
+pub mod policies;
 pub mod rewrap;
 pub mod rotate;
 pub mod scope;
@@ -35,6 +36,7 @@ pub use direct::{
 pub use generate::{
     GenerateItem, GeneratedKey, Generating, generate_data_key, generate_data_keys, generate_detail,
 };
+pub use policies::{NewPolicies, apply_policies, refused_policies, reload_policies};
 pub use rewrap::{RewrapItem, Rewrapped, rewrap, rewrap_detail};
 pub use rotate::{emergency_rotate, rotate, scheduled_rotation};
 pub use scope::{ScopeRequest, SecretUse, resolve_scope};

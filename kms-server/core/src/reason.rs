@@ -104,6 +104,7 @@ reasons! {
     40 VoteRefused "VOTE_REFUSED" Denied "this vote does not count: one's own request, a second vote, or a key that does not count (yet)",
     41 SignatureRefused "SIGNATURE_REFUSED" Denied "the signature is not one of this key over this approval",
     42 QuorumUnreachable "QUORUM_UNREACHABLE" State "fewer people can approve than the rules ask for",
+    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators or policies",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {

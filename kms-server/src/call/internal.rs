@@ -21,6 +21,7 @@ use kms_core::name::{KeyId, ShredScope};
 use kms_core::policy::{ActionKind, Authorised, Principal, Resource, act, authorise};
 use kms_core::reason::Reason;
 use kms_core::secret::AuditMonthKey;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Says what a job may do to `A`, given state and proof.
@@ -142,7 +143,7 @@ impl Service {
             scopes,
         };
         let allowed = authorise::<A>(
-            &*self.decide,
+            ticket.deciding(&*held.in_force),
             ticket.principal,
             &resource,
             &ticket.circumstances(),
@@ -183,6 +184,7 @@ impl Service {
             service: self,
             lane,
             approval: None,
+            policy: Cell::new(0),
             is_logged: false,
         }
     }

@@ -85,7 +85,12 @@ impl<'a> Typed<'a> {
 }
 
 impl Service {
-    fn operator_view<'a>(&self, live: &'a Live, held: &'a Held, none: &'a Nothing) -> View<'a> {
+    pub(super) fn operator_view<'a>(
+        &self,
+        live: &'a Live,
+        held: &'a Held,
+        none: &'a Nothing,
+    ) -> View<'a> {
         View {
             snapshot: &held.snapshot,
             by_scope: &none.by_scope,
@@ -162,7 +167,11 @@ impl Service {
     }
 
     /// Unsealed, and with an audit key for this month.
-    async fn unsealed(&self, lane: &Lane, ticket: &mut Ticket<'_>) -> Result<Arc<Live>, Refusal> {
+    pub(super) async fn unsealed(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+    ) -> Result<Arc<Live>, Refusal> {
         let Some(live) = self.gate.live() else {
             return Err(self.refuse(lane, ticket, None, Reason::Sealed.into()).await);
         };
@@ -171,7 +180,7 @@ impl Service {
     }
 
     /// Allowed, then read: in that order.
-    async fn read<A: ActionKind, M: prost::Message + Default>(
+    pub(super) async fn read<A: ActionKind, M: prost::Message + Default>(
         &self,
         lane: &Lane,
         ticket: &mut Ticket<'_>,
@@ -194,7 +203,7 @@ impl Service {
 
 /// Calls about operators gather no shred secrets.
 #[derive(Default)]
-struct Nothing {
+pub(super) struct Nothing {
     by_scope: HashMap<kms_core::name::ShredScope, Option<kms_core::engine::Named>>,
     by_id: HashMap<kms_core::name::SecretId, Option<Arc<kms_core::engine::ShredEntry>>>,
 }

@@ -35,8 +35,6 @@ pub(super) struct Scribe {
     entropy: Arc<dyn Entropy>,
     /// To which personal groups are encrypted while sealed.
     intake: [u8; 32],
-    /// Revision of the policy that decides.
-    policy_revision: u64,
     /// Number of the month in which the daemon's own principal was introduced last.
     introduced: AtomicU16,
     pub(super) names: Names,
@@ -57,6 +55,8 @@ pub(super) struct Author<'a> {
     pub connection: Option<&'a Connection>,
     /// W3C trace id.
     pub trace: Option<[u8; 16]>,
+    /// The generation of policies that was asked.
+    pub policy: u64,
 }
 
 impl Author<'_> {
@@ -96,7 +96,6 @@ impl Scribe {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         intake: [u8; 32],
-        policy_revision: u64,
     ) -> Self {
         Self {
             boot,
@@ -104,7 +103,6 @@ impl Scribe {
             clock,
             entropy,
             intake,
-            policy_revision,
             introduced: AtomicU16::new(0),
             names: Names::new(),
         }
@@ -176,7 +174,7 @@ impl Scribe {
             id: author.id,
             at: author.at,
             trace: author.trace,
-            policy_revision: self.policy_revision,
+            policy_revision: author.policy,
         };
         encode_call(facts, &caller, &call, keys.leaf(), &*self.entropy).map_err(|error| {
             tracing::error!(%error, "an entry cannot be encoded");

@@ -15,7 +15,9 @@ use kms_core::audit::{Detail, Facts as EntryFacts, Outcome};
 use kms_core::engine::approval::{Mode, mode};
 use kms_core::engine::{Change, Decision, Refusal};
 use kms_core::key::record::{Expect, Record, RecordKey, TimeMark, Write};
-use kms_core::policy::{Action, ActionKind, Authorised, NotAllowed, Resource, act, authorise};
+use kms_core::policy::{
+    Action, ActionKind, Authorised, ByRole, Decide, NotAllowed, Resource, act, authorise,
+};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use kms_proto::v1;
@@ -51,7 +53,14 @@ impl Service {
         ticket: &Ticket<'_>,
     ) -> Result<Authorised<A>, Reason> {
         let here = ticket.circumstances();
-        let proof = authorise(&*self.decide, ticket.principal, &Resource::default(), &here);
+        // while sealed nobody can read policies: the table of roles says who may unseal
+        let held = self.gate.live().map(|live| live.state.hold());
+        let decide: &dyn Decide = match &held {
+            Some(held) => &*held.in_force,
+            None => &ByRole,
+        };
+        let decide = ticket.deciding(decide);
+        let proof = authorise(decide, ticket.principal, &Resource::default(), &here);
         proof.map_err(NotAllowed::reason)
     }
 
@@ -166,6 +175,7 @@ impl Service {
                 "the clock is in doubt: confirm it with `kms clock confirm`".to_owned()
             });
         }
+        status.alarms.extend(self.policy_alarm(&held));
         status.alarms.extend(live.alarms.texts());
     }
 

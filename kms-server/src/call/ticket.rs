@@ -15,8 +15,9 @@ use kms_core::audit::leaf::Coordinates;
 use kms_core::audit::{Detail, Facts, Outcome};
 use kms_core::engine::{Change, Refusal};
 use kms_core::name::{ApprovalId, CallId};
-use kms_core::policy::{Action, Circumstances, Principal};
+use kms_core::policy::{Action, Circumstances, Decide, Principal};
 use kms_core::reason::Reason;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// See the module.
@@ -34,6 +35,8 @@ pub(super) struct Ticket<'a> {
     pub lane: &'a Lane,
     /// The approval that it brings.
     pub approval: Option<ApprovalId>,
+    /// The generation of policies that was asked; 0: none yet.
+    pub policy: Cell<u64>,
     /// Its entry is under way.
     pub is_logged: bool,
 }
@@ -48,7 +51,14 @@ impl Ticket<'_> {
             person: self.principal.is_person(),
             connection: self.connection,
             trace: self.trace,
+            policy: self.policy.get(),
         }
+    }
+
+    /// The one who decides, whose number its entry will bear.
+    pub(super) fn deciding<'d>(&self, decide: &'d dyn Decide) -> &'d dyn Decide {
+        self.policy.set(decide.revision());
+        decide
     }
 
     /// Where from and when.

@@ -13,6 +13,7 @@ use kms_core::policy::{Action, Principal};
 use kms_core::reason::Reason;
 use kms_proto::v1;
 use prost::Message as _;
+use std::cell::Cell;
 use std::sync::Arc;
 
 fn encoded<M: prost::Message>(answer: &M) -> Bytes {
@@ -42,6 +43,7 @@ impl Service {
             service: self,
             lane,
             approval: None,
+            policy: Cell::new(0),
             is_logged: false,
         }
     }
@@ -213,7 +215,7 @@ impl Service {
         }
     }
 
-    /// `AuthService`; what is no method of it either does not exist.
+    /// `AuthService`.
     async fn dispatch_auth(
         &self,
         lane: &Lane,
@@ -248,7 +250,10 @@ impl Service {
             "UnlockOperator" => Box::pin(self.one::<Unlock>(lane, ticket, call)).await,
             "ResetOperatorMfa" => Box::pin(self.one::<ResetMfa>(lane, ticket, call)).await,
             "SetOperatorRoles" => Box::pin(self.one::<SetRoles>(lane, ticket, call)).await,
-            _ => self.dispatch_approval(lane, ticket, call).await,
+            _ => {
+                self.dispatch_approval(lane, ticket, call, certificate)
+                    .await
+            }
         }
     }
 
@@ -258,6 +263,7 @@ impl Service {
         lane: &Lane,
         ticket: &mut Ticket<'_>,
         call: &Incoming,
+        certificate: &Principal,
     ) -> Result<Bytes, Refusal> {
         use approval::{listing, roster, vote};
         match call.method.name {
@@ -272,6 +278,31 @@ impl Service {
             }
             "GetRoster" => Box::pin(self.one::<roster::Get>(lane, ticket, call)).await,
             "DeclareRoster" => Box::pin(self.one::<roster::Declare>(lane, ticket, call)).await,
+            _ => {
+                self.dispatch_policies(lane, ticket, call, certificate)
+                    .await
+            }
+        }
+    }
+
+    /// `PolicyService`; what is no method of it either does not exist.
+    async fn dispatch_policies(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+        certificate: &Principal,
+    ) -> Result<Bytes, Refusal> {
+        match call.method.name {
+            "ApplyPolicies" => Ok(encoded(
+                &Box::pin(self.apply_policies(lane, ticket, call, certificate)).await?,
+            )),
+            "GetPolicies" => Ok(encoded(
+                &Box::pin(self.get_policies(lane, ticket, call)).await?,
+            )),
+            "TestPolicies" => Ok(encoded(
+                &Box::pin(self.test_policies(lane, ticket, call)).await?,
+            )),
             _ => {
                 let live = self.gate.live();
                 let refused = Reason::Unimplemented.into();

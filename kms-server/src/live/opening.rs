@@ -98,22 +98,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     } = opened;
     let state = Arc::new(State::new(Snapshot::default(), cache_bytes));
     state.publish(loaded.stored);
-    let damaged = quarantined(&loaded.quarantined);
-    if !damaged.is_empty() {
-        tracing::error!(
-            datasets = damaged.len(),
-            "damaged records: datasets are quarantined"
-        );
-        drop(state.quarantine(&damaged));
-    }
-    if loaded
-        .quarantined
-        .iter()
-        .any(|key| key.tree.is_of_operators())
-    {
-        tracing::error!("damaged records of operators: nobody of them is let in");
-        drop(state.quarantine_operators());
-    }
+    quarantine(&state, &loaded.quarantined);
     let (publisher, publishing) = Publisher::new(
         Arc::clone(&state),
         records.clone(),
@@ -147,6 +132,26 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         publisher,
         writer,
     }))
+}
+
+/// What a damaged record belongs to is refused, or leaves only the way out.
+fn quarantine(state: &State, keys: &[RecordKey]) {
+    let damaged = quarantined(keys);
+    if !damaged.is_empty() {
+        tracing::error!(
+            datasets = damaged.len(),
+            "damaged records: datasets are quarantined"
+        );
+        drop(state.quarantine(&damaged));
+    }
+    if keys.iter().any(|key| key.tree.is_of_operators()) {
+        tracing::error!("damaged records of operators: nobody of them is let in");
+        drop(state.quarantine_operators());
+    }
+    if keys.iter().any(|key| key.tree == Tree::Policies) {
+        tracing::error!("damaged records of policies: nothing but to put others into force");
+        drop(state.quarantine_policies());
+    }
 }
 
 fn verify(parts: Parts) -> Result<Opened, OpenError> {

@@ -3,6 +3,7 @@
 
 use super::generation::{Drained, Generation};
 use super::shred_cache::{Found, ScopeHash, ShredCache};
+use crate::policies::in_force::InForce;
 use arc_swap::ArcSwap;
 use kms_core::audit::leaf::{Month, MonthKeys};
 use kms_core::engine::{ShredEntry, Snapshot};
@@ -19,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Held {
     /// Datasets and versions.
     pub snapshot: Snapshot,
+    /// What decides: the policies of the snapshot.
+    pub in_force: Arc<InForce>,
     generation: Arc<Generation>,
 }
 
@@ -52,6 +55,7 @@ impl State {
         let (generation, drained) = Generation::start(0);
         Self {
             held: ArcSwap::from_pointee(Held {
+                in_force: InForce::of(&snapshot.policies, &Arc::new(InForce::Roles)),
                 snapshot,
                 generation,
             }),
@@ -121,6 +125,7 @@ impl State {
         let generation = Arc::clone(&old.generation);
         let number = generation.number();
         self.held.store(Arc::new(Held {
+            in_force: InForce::of(&snapshot.policies, &old.in_force),
             snapshot,
             generation,
         }));
@@ -201,6 +206,15 @@ impl State {
         })
     }
 
+    /// Allows nothing but what leads out of it: a record of policies is damaged or was put back.
+    #[must_use]
+    pub fn quarantine_policies(&self) -> Drained {
+        self.next_generation(|snapshot| {
+            snapshot.policies.quarantined = true;
+            Vec::new()
+        })
+    }
+
     fn next_generation(&self, change: impl FnOnce(&mut Snapshot) -> Vec<SecretId>) -> Drained {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.held.load_full();
@@ -212,6 +226,7 @@ impl State {
         // the cache first: what it forgets must not be found under the new snapshot
         self.cache.restrict(number, forget);
         self.held.store(Arc::new(Held {
+            in_force: InForce::of(&snapshot.policies, &old.in_force),
             snapshot,
             generation,
         }));

@@ -1,6 +1,8 @@
 //! The shipped policies against the table of roles, and what may be remembered.
 
+use super::in_force::InForce;
 use super::*;
+use kms_core::engine::snapshot::Policies as Generations;
 use kms_core::key::record::Revision;
 use kms_core::name::{DatasetName, KeyContext, KeyId, PrincipalName, RetentionClass};
 use kms_core::policy::AboutDataset;
@@ -211,4 +213,31 @@ fn a_policy_may_ask_for_a_fresher_code() {
         let verdict = policies.decide(&person, Action::RotateDataset, &about(&name), &HERE);
         assert_eq!((verdict.allowed, verdict.asks), (true, Freshness::Each));
     }
+}
+
+#[test]
+fn policies_that_cannot_be_read_leave_only_the_way_out() {
+    let mut generations = Generations::default();
+    generations.quarantined = true;
+    let broken = InForce::of(&generations, &Arc::new(InForce::Roles));
+    assert!(matches!(*broken, InForce::Unreadable(1)));
+    let admin = principal(Authentication::OperatorSession, Role::PEOPLE);
+    let about = Resource::default();
+    let allowed = |who: &Principal| -> Vec<Action> {
+        let all = Action::ALL.iter().copied();
+        all.filter(|action| broken.decide(who, *action, &about, &HERE).allowed)
+            .collect()
+    };
+    let out = [
+        Action::GetStatus,
+        Action::Seal,
+        Action::Logout,
+        Action::WhoAmI,
+        Action::AcceptCode,
+        Action::ApplyPolicies,
+        Action::GetPolicies,
+    ];
+    assert_eq!(allowed(&admin), out);
+    assert_eq!(allowed(&service()), [Action::GetStatus]);
+    assert!(allowed(&Principal::internal()).contains(&Action::ScheduledRotation));
 }

@@ -8,7 +8,7 @@ use crate::config::{ClientCertificate, Config, KeyDurability};
 use crate::grpc::Limits;
 use crate::identity::{self, Files, Identity};
 use crate::live::gate::{Gate, GateParts};
-use crate::policies::ByPolicy;
+use crate::policies::in_force::judge;
 use crate::seal::Keyring;
 use crate::store::sled::SledStore;
 use crate::system::directory;
@@ -17,12 +17,8 @@ use crate::system::lock::DirectoryLock;
 use crate::system::notice::Notices;
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::cipher::self_test;
-use kms_core::policy::{ByRole, Decide};
 use std::fmt::Display;
 use std::sync::Arc;
-
-/// Number of the first generation of policies; 1 is the table of roles.
-const FIRST_GENERATION: u64 = 2;
 
 /// A daemon before it serves.
 pub(super) struct Assembled {
@@ -67,7 +63,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         identity: Arc::clone(&identity),
         gate: Arc::clone(&gate),
         audit: audit.clone(),
-        decide: deciding(config)?,
+        policy_files: policy_files(config)?,
         clock: Arc::clone(&start.clock),
         entropy: Arc::clone(&start.entropy),
         facts: SystemFacts {
@@ -94,16 +90,15 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
     })
 }
 
-/// Who may do what: policies of the installation's own, or the table of roles.
-fn deciding(config: &Config) -> Result<Arc<dyn Decide>, Failure> {
+/// What stands for the policies of the configured directory, which must be fit to be put into force.
+fn policy_files(config: &Config) -> Result<Option<String>, Failure> {
     let Some(directory) = &config.policies else {
-        return Ok(Arc::new(ByRole));
+        return Ok(None);
     };
     let unusable = |problem: String| Failure::new(FailureKind::Configuration, problem);
     let texts = kms_policies::read(&[directory]).map_err(|error| unusable(error.to_string()))?;
-    let policies = ByPolicy::new(FIRST_GENERATION, &texts)
-        .map_err(|error| unusable(format!("{}/{error}", directory.display())))?;
-    Ok(Arc::new(policies))
+    judge(&texts).map_err(|error| unusable(format!("{}/{error}", directory.display())))?;
+    Ok(Some(kms_policies::fingerprint(&texts)))
 }
 
 fn open_log(start: &Start) -> Result<(AuditLog, Opened), Failure> {

@@ -1,8 +1,8 @@
 //! The daemon's own thread: publishing, jobs, counted entries, reloading. Never answers a call.
 
 use super::assembly::other;
-use crate::call::Service;
 use crate::call::road::Road;
+use crate::call::{Lane, Service};
 use crate::config::SynchronisedProbe;
 use crate::identity::Identity;
 use crate::jobs;
@@ -14,6 +14,7 @@ use crate::store::{LoadError, StoreError};
 use crate::system::failure::{Failure, FailureKind};
 use kms_core::engine::NewDataset;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle, LocalOptions};
@@ -22,10 +23,45 @@ use tokio::sync::{Notify, oneshot, watch};
 /// Datasets that are made if they do not exist.
 pub type NewDatasets = Vec<NewDataset>;
 
+/// What is to be read again on request.
+#[derive(Debug, Clone)]
+pub(super) struct Reload {
+    files: Arc<Notify>,
+    policies: Arc<Notify>,
+    directory: Option<PathBuf>,
+}
+
+impl Reload {
+    /// Policies lie in `directory`.
+    pub(super) fn new(directory: Option<PathBuf>) -> Self {
+        Self {
+            files: Arc::default(),
+            policies: Arc::default(),
+            directory,
+        }
+    }
+
+    /// Asks for it.
+    pub(super) fn notify(&self) {
+        self.files.notify_one();
+        self.policies.notify_one();
+    }
+}
+
+/// Reads policies whenever asked; never ends.
+async fn reload_policies(service: &Service, lane: &Lane, asked: &Notify, directory: Option<&Path>) {
+    loop {
+        asked.notified().await;
+        if let Some(directory) = directory {
+            service.reload_policies(lane, directory).await;
+        }
+    }
+}
+
 struct Work {
     service: Arc<Service>,
     identity: Arc<Identity>,
-    reload: Arc<Notify>,
+    reload: Reload,
     datasets: NewDatasets,
     probe: Option<SynchronisedProbe>,
     passes: watch::Sender<u64>,
@@ -124,7 +160,7 @@ impl Home {
         &self,
         service: Arc<Service>,
         identity: Arc<Identity>,
-        reload: Arc<Notify>,
+        reload: Reload,
         datasets: NewDatasets,
         probe: Option<SynchronisedProbe>,
     ) -> Result<watch::Receiver<u64>, Failure> {
@@ -186,7 +222,13 @@ async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
         service.count_strangers(),
         service.keep_checkpoints(),
         service.keep_log_head(),
-        work.identity.keep_fresh(work.reload),
+        work.identity.keep_fresh(work.reload.files),
+        reload_policies(
+            service,
+            &lane,
+            &work.reload.policies,
+            work.reload.directory.as_deref()
+        ),
     );
 }
 

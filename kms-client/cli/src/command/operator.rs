@@ -44,6 +44,8 @@ pub(crate) enum Role {
     Auditor,
     /// Approves what others ask for.
     Approver,
+    /// Opens data keys and decrypts in an emergency.
+    BreakGlass,
 }
 
 /// An operator with roles.

@@ -3,9 +3,11 @@
 
 mod approvals;
 mod operators;
+mod policies;
 
 pub use approvals::{Approvals, Kept};
 pub use operators::{Operator, Operators};
+pub use policies::{Policies, ROLE_TABLE};
 
 use crate::cipher::MessageKey;
 use crate::format::wrapped::{BlobKind, input_key};
@@ -26,6 +28,8 @@ pub struct Snapshot {
     pub operators: Operators,
     /// What waits for the word of others, and who may give it.
     pub approvals: Approvals,
+    /// Access policies, all generations.
+    pub policies: Policies,
 }
 
 /// A dataset with its versions.
@@ -128,8 +132,8 @@ impl Snapshot {
         self.names.is_empty()
     }
 
-    /// Takes a stored record over. Records that are no dataset's, version's, operator's or approval's are not its
-    /// business and come back.
+    /// Takes a stored record over. Records that are no dataset's, version's, operator's, approval's or policy's are not
+    /// its business and come back.
     pub fn apply(&mut self, stored: Stored) -> Option<Stored> {
         match (stored.key.tree, stored.record) {
             (Tree::Dataset, Some(Record::Dataset(record))) => {
@@ -147,7 +151,8 @@ impl Snapshot {
                     record,
                 };
                 let rest = self.operators.apply(stored)?;
-                self.approvals.apply(rest)
+                let rest = self.approvals.apply(rest)?;
+                self.policies.apply(rest)
             }
         }
     }

@@ -28,6 +28,8 @@ pub enum Tree {
     DatasetName = 10,
     /// Number -> a key that signs the audit log's checkpoints, with its certificate.
     LogKey = 48,
+    /// Number of a generation -> its access policies.
+    Policies = 44,
     /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
     Operator = 32,
     /// Approval id -> approval, pending or over.
@@ -56,6 +58,7 @@ impl Tree {
         Self::Approval,
         Self::Approver,
         Self::Roster,
+        Self::Policies,
     ];
 
     /// From its number.
@@ -94,6 +97,7 @@ impl Tree {
                 | Self::Approval
                 | Self::Approver
                 | Self::Roster
+                | Self::Policies
         )
     }
 }
@@ -219,6 +223,10 @@ impl RecordKey {
     #[must_use]
     pub fn roster() -> Self {
         Self::new(Tree::Roster, b"roster")
+    /// That of a generation of access policies.
+    #[must_use]
+    pub fn policies(generation: u64) -> Self {
+        Self::new(Tree::Policies, &generation.to_be_bytes())
     }
 
     /// An outbox record's.

@@ -5,6 +5,7 @@
 mod approval;
 mod encoding;
 mod operator;
+mod policies;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
@@ -16,6 +17,7 @@ pub use operator::{
     AttemptsRecord, Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES,
     StoredPassword,
 };
+pub use policies::{PolicyGeneration, PolicyText};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -265,4 +267,5 @@ pub enum Record {
     Approval(ApprovalRecord),
     Approver(ApproverRecord),
     Roster(RosterRecord),
+    Policies(PolicyGeneration),
 }

@@ -123,6 +123,10 @@ actions! {
     127 GetRoster "Reads who may approve and what needs it.",
     128 DeclareRoster "Declares the roster and takes the configured approval rules into force.",
     129 RecoverOperator "Lets an operator in again by the recovery passphrase.",
+    110 ApplyPolicies "Puts access policies into force.",
+    111 GetPolicies "Reads access policies, of now or of before.",
+    112 TestPolicies "Asks what the policies would decide for somebody.",
+    113 ReloadPolicies "The daemon puts policies into force again that were approved before.",
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ impl Freshness {
             | A::Refuse
             | A::CreateLogKey
             | A::RecoverOperator => Self::None,
+            | A::ReloadPolicies => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt
@@ -59,6 +60,8 @@ impl Freshness {
             | A::SignExport
             | A::SummarizeEntries
             | A::ListOperators
+            | A::GetPolicies
+            | A::TestPolicies
             | A::WhoAmI
             | A::Logout
             | A::ListApprovals
@@ -93,6 +96,8 @@ impl Freshness {
             | A::AddApproverKey
             | A::RemoveApproverKey
             | A::DeclareRoster => Self::Each,
+            | A::ApplyPolicies
+            | A::ChangePassword => Self::Each,
         }
     }
 

@@ -176,9 +176,11 @@ impl Role {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
             A::ConfirmClock => matches!(self, Self::SecurityAdmin),
-            A::ListEntries | A::GetLogFiles | A::SignExport | A::SummarizeEntries => {
-                matches!(self, Self::SecurityAdmin | Self::Auditor)
-            }
+            A::ListEntries
+            | A::GetLogFiles
+            | A::SignExport
+            | A::SummarizeEntries
+            | A::TestPolicies => matches!(self, Self::SecurityAdmin | Self::Auditor),
             A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal | A::RecoverOperator => {
                 matches!(self, Self::OperatorCertificate)
             }
@@ -195,7 +197,7 @@ impl Role {
                 matches!(self, Self::Approver | Self::SecurityAdmin | Self::KeyAdmin)
             }
             A::RemoveApproverKey => matches!(self, Self::Approver | Self::SecurityAdmin),
-            A::ListOperators => {
+            A::ListOperators | A::GetPolicies => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
             }
             A::AddOperator
@@ -205,7 +207,8 @@ impl Role {
             | A::RemoveOperator
             | A::UnlockOperator
             | A::SetOperatorRoles
-            | A::DeclareRoster => matches!(self, Self::SecurityAdmin),
+            | A::DeclareRoster
+            | A::ApplyPolicies => matches!(self, Self::SecurityAdmin),
             A::ScheduledRotation
             | A::DueDestruction
             | A::CreatePeriodSecret
@@ -217,7 +220,8 @@ impl Role {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => matches!(self, Self::Internal),
+            | A::CreateLogKey
+            | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }
 

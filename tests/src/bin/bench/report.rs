@@ -1,7 +1,7 @@
 //! Medians, spreads and ratios of the rounds, as a table or as JSON.
 
 use crate::cores::Halves;
-use crate::side::{EMPTY, EMPTY_PER_CORE, KMS, WITHOUT};
+use crate::side::{EMPTY, EMPTY_PER_CORE, KMS, UNDER_POLICIES, WITHOUT};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -85,16 +85,48 @@ impl Report {
         self.figures.entry((point, side)).or_default().push(figure);
     }
 
-    /// Median of the rounds' ratios of the daemon to an empty side.
+    /// Median of the rounds' ratios of the daemon to another side.
     fn ratio(&self, point: Point, to: &'static str) -> f64 {
+        self.ratio_of(point, (KMS, to), |figure| figure.calls_per_second)
+    }
+
+    /// Median of the rounds' ratios of one side to another, of one figure.
+    fn ratio_of(
+        &self,
+        point: Point,
+        (one, other): (&'static str, &'static str),
+        of: fn(&Figure) -> f64,
+    ) -> f64 {
         let (Some(ours), Some(theirs)) = (
-            self.figures.get(&(point, KMS)),
-            self.figures.get(&(point, to)),
+            self.figures.get(&(point, one)),
+            self.figures.get(&(point, other)),
         ) else {
             return 0.0;
         };
         let each = ours.iter().zip(theirs);
-        median(each.map(|(a, b)| a.calls_per_second / b.calls_per_second.max(1.0)))
+        median(each.map(|(a, b)| of(a) / of(b).max(1.0)))
+    }
+
+    /// What deciding by policies costs, beside the table of roles.
+    fn print_policies(&self) {
+        println!("\nkms under policies / kms under the table of roles");
+        println!(
+            "{:>5} {:>9}  {:<24} {:>8} {:>8} {:>8}",
+            "conns", "in flight", "side", "calls/s", "p50", "cpu"
+        );
+        for (side, _) in UNDER_POLICIES {
+            for point in self.points() {
+                let ratio = |of| self.ratio_of(point, (side, KMS), of);
+                println!(
+                    "{:>5} {:>9}  {side:<24} {:>8.3} {:>8.3} {:>8.3}",
+                    point.connections,
+                    point.in_flight,
+                    ratio(|figure| figure.calls_per_second),
+                    ratio(|figure| f64::from(figure.p50_us)),
+                    ratio(|figure| figure.cpu_us_per_call),
+                );
+            }
+        }
     }
 
     /// For people.
@@ -161,6 +193,7 @@ impl Report {
                 );
             }
         }
+        self.print_policies();
         if let Some([entries, groups, syncs]) = self.log {
             println!("\naudit log: {entries} entries in {groups} groups, {syncs} syncs");
         }
@@ -200,6 +233,8 @@ impl Report {
                     "to_plain": self.ratio(point, EMPTY),
                     "to_runtime_per_core": self.ratio(point, EMPTY_PER_CORE),
                     "to_kms_without": without,
+                    "under_policies": UNDER_POLICIES
+                        .map(|(side, _)| self.ratio_of(point, (side, KMS), |f| f.calls_per_second)),
                 })
             })
             .collect();

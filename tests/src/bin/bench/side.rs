@@ -51,6 +51,18 @@ pub(crate) const KMS: &str = "kms GenerateDataKey";
 pub(crate) const WITHOUT: [(&str, &[&str]); 1] =
     [("kms, no audit tree", &["--without-audit-tree"])];
 
+/// The daemon under policies of its own, each with what stands beside the shipped ones: what deciding costs.
+pub(crate) const UNDER_POLICIES: [(&str, Option<&str>); 2] = [
+    ("kms, Cedar", None),
+    (
+        "kms, Cedar at each call",
+        Some(
+            r#"forbid (principal, action == Action::"GenerateDataKey", resource) unless {
+                context has source && context.source.isLoopback() };"#,
+        ),
+    ),
+];
+
 /// Starts all servers on the servers' cores.
 pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
     // Building must not be confined to half of the cores.
@@ -67,6 +79,7 @@ pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
     );
     sides.push(whole);
     sides.extend(WITHOUT.map(|(name, arguments)| start_kms(name, arguments)));
+    sides.extend(UNDER_POLICIES.map(|(name, more)| start_under_policies(name, more)));
     sides
 }
 
@@ -89,6 +102,21 @@ fn start_kms(name: &'static str, arguments: &[&str]) -> Side {
         body: request.encode_to_vec().into(),
         installation: Some(installation),
     }
+}
+
+/// A daemon under the shipped policies and `more`.
+fn start_under_policies(name: &'static str, more: Option<&str>) -> Side {
+    let side = start_kms(name, &[]);
+    let installation = side.installation.as_ref().expect("a daemon's folder");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/roles");
+    let mut arguments = vec!["policy", "apply", shipped];
+    if let Some(more) = more {
+        let path = installation.scratch().join("more.cedar");
+        std::fs::write(path, more).expect("a file");
+        arguments.push("more.cedar");
+    }
+    installation.kms(Role::Operator).run(&arguments).ok();
+    side
 }
 
 /// Starts the empty servers alone, under certificates of the bench's own making.

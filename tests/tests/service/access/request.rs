@@ -19,6 +19,20 @@ use kms_proto::v1::{
     ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
     UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
     UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    AddOperatorRequest, ApplyPoliciesRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
+    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
+    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DecryptRequest,
+    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
+    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest,
+    GetPoliciesRequest, GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest,
+    ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
+    RemoveOperatorRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest,
+    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
+    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
+    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
+    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
+    WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -55,6 +69,10 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "Approve" | "AddApproverKey" => "b",
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
         "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
+        | "SetOperatorRoles"
+        | "ApplyPolicies" => "ob",
+        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
+        | "GetPolicies" | "TestPolicies" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" | "RecoverOperator" => "oab",
         other => panic!("who may call {other}?"),
@@ -257,6 +275,13 @@ fn approval_body(method: &str) -> Bytes {
             passphrase: Bytes::from_static(b"x"),
         }),
         "DeclareRoster" => encode(&DeclareRosterRequest::default()),
+        "ApplyPolicies" => encode(&ApplyPoliciesRequest::default()),
+        "GetPolicies" => encode(&GetPoliciesRequest::default()),
+        "TestPolicies" => encode(&TestPoliciesRequest {
+            principal: "spiffe://crm.example/nobody".into(),
+            action: "GetStatus".into(),
+            ..Default::default()
+        }),
         other => panic!("no request for {other}"),
     }
 }

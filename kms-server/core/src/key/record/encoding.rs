@@ -5,9 +5,9 @@ mod approval;
 mod operator;
 
 use super::{
-    Compromise, DatasetPolicy, DatasetRecord, LogHead, LogKeyRecord, OutboxRecord, Record,
-    RequestRecord, ShredRecord, ShredState, SystemKeys, TimeMark, UsageRecord, VersionRecord,
-    VersionState,
+    Compromise, DatasetPolicy, DatasetRecord, LogHead, LogKeyRecord, OutboxRecord,
+    PolicyGeneration, Record, RequestRecord, ShredRecord, ShredState, SystemKeys, TimeMark,
+    UsageRecord, VersionRecord, VersionState,
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::name::{
@@ -70,6 +70,7 @@ impl Record {
                 w.u8(50).short(head.origin.as_bytes());
                 w.u64(head.size).bytes(&head.root);
             }
+            Self::Policies(record) => record.write(w.u8(44)),
             Self::Operator(record) => operator::write(w.u8(32), record),
             Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
             Self::Approval(record) => approval::write(w.u8(52), record),
@@ -128,6 +129,7 @@ impl Record {
                 size: r.u64()?,
                 root: r.array()?,
             }),
+            44 => Self::Policies(PolicyGeneration::read(&mut r)?),
             32 => Self::Operator(operator::read(&mut r)?),
             33 => Self::Attempts(operator::read_attempts(&mut r)?),
             52 => Self::Approval(approval::read(&mut r)?),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::key::record::PolicyText;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -161,6 +162,23 @@ fn outbox_record() -> impl Strategy<Value = OutboxRecord> {
     })
 }
 
+fn policies() -> impl Strategy<Value = PolicyGeneration> {
+    let texts = vec((".{0,40}", ".{0,400}"), 0..9);
+    (any::<u64>(), "[a-z]{1,64}", timestamp(), texts).prop_map(|(number, by, at, texts)| {
+        let text = |(name, text): (String, String)| PolicyText {
+            name: name.into(),
+            text: text.into(),
+        };
+        PolicyGeneration {
+            number,
+            fingerprint: format!("sha256:{number:064x}").into(),
+            applied_by: PrincipalName::parse(&by).unwrap(),
+            applied_at: at,
+            texts: texts.into_iter().map(text).collect(),
+        }
+    })
+}
+
 fn system_keys() -> impl Strategy<Value = SystemKeys> {
     any::<[[u8; 32]; 5]>().prop_map(|[mut a, mut b, mut c, mut d, mut e]| SystemKeys {
         index: IndexKey::take_bytes(&mut a),
@@ -202,6 +220,7 @@ fn record() -> impl Strategy<Value = Record> {
         usage.prop_map(Record::Usage),
         outbox_record().prop_map(Record::Outbox),
         log_head().prop_map(Record::LogHead),
+        policies().prop_map(Record::Policies),
     ]
 }
 
@@ -236,6 +255,7 @@ fn same(a: &Record, b: &Record) -> bool {
         (Record::TimeMark(a), Record::TimeMark(b)) => a == b,
         (Record::Usage(a), Record::Usage(b)) => a == b,
         (Record::Outbox(a), Record::Outbox(b)) => a == b,
+        (Record::Policies(a), Record::Policies(b)) => a == b,
         _ => false,
     }
 }
