@@ -1,7 +1,7 @@
 //! Compiles `kms/v1/*.proto` without protoc and keeps the descriptor set for dispatch, reflection and tests.
 use prost::Message as _;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "kms/v1/approval_service.proto",
     "kms/v1/audit_service.proto",
     "kms/v1/auth_service.proto",

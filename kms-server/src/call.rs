@@ -48,7 +48,7 @@ use kms_core::engine::index::request_fingerprint;
 use kms_core::engine::{Moment, Refusal, Snapshot, View};
 use kms_core::entropy::{Entropy, make_bytes};
 use kms_core::name::{KeyId, VersionNumber};
-use kms_core::policy::{ApprovalRules, Decide};
+use kms_core::policy::ApprovalRules;
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
 use page::Pager;

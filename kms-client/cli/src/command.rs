@@ -75,7 +75,6 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Mfa(command) => command.run(session).await,
         Command::Password(command) => command.run(session).await,
         Command::Operator(command) => command.run(session).await,
-        Command::Policy(command) => command.run(session),
         Command::Approval(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,

@@ -97,14 +97,13 @@ reasons! {
     33 CodeRefused "CODE_REFUSED" Denied "the code is wrong or was used before",
     34 LoginFailed "LOGIN_FAILED" Denied "user, password, code or token are not right",
     35 LockedOut "LOCKED_OUT" Denied "too many failed attempts: wait, or have another operator unlock the account",
-    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators",
+    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators or policies",
     37 ApprovalRequired "APPROVAL_REQUIRED" State "others must approve this first: a pending approval waits for them",
     38 ApprovalMismatch "APPROVAL_MISMATCH" State "the approval is for another request, or what it was about has changed: ask anew",
     39 ApprovalOver "APPROVAL_OVER" State "the approval was used, rejected or cancelled, or has expired",
     40 VoteRefused "VOTE_REFUSED" Denied "this vote does not count: one's own request, a second vote, or a key that does not count (yet)",
     41 SignatureRefused "SIGNATURE_REFUSED" Denied "the signature is not one of this key over this approval",
     42 QuorumUnreachable "QUORUM_UNREACHABLE" State "fewer people can approve than the rules ask for",
-    36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators or policies",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {

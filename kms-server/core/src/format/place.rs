@@ -223,6 +223,8 @@ impl RecordKey {
     #[must_use]
     pub fn roster() -> Self {
         Self::new(Tree::Roster, b"roster")
+    }
+
     /// That of a generation of access policies.
     #[must_use]
     pub fn policies(generation: u64) -> Self {

@@ -140,7 +140,6 @@ impl Shard {
             Tree::LogKey => (255, 0),
             // operators and what they decide together stand and fall together
             Tree::Operator | Tree::Approval | Tree::Approver | Tree::Roster => (251, 0),
-            Tree::Operator => (251, 0),
             Tree::Policies => (253, 0),
         }
     }

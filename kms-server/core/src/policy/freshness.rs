@@ -44,7 +44,7 @@ impl Freshness {
             | A::Refuse
             | A::CreateLogKey
             | A::RecoverOperator => Self::None,
-            | A::ReloadPolicies => Self::None,
+            A::ReloadPolicies => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt
@@ -91,11 +91,10 @@ impl Freshness {
             | A::RemoveOperator
             | A::UnlockOperator
             | A::SetOperatorRoles
-            | A::ChangePassword
             | A::Approve
             | A::AddApproverKey
             | A::RemoveApproverKey
-            | A::DeclareRoster => Self::Each,
+            | A::DeclareRoster
             | A::ApplyPolicies
             | A::ChangePassword => Self::Each,
         }

@@ -91,7 +91,7 @@ impl Service {
                 request: &request,
                 etag: operator_etag(&view, name),
                 requester: &ticket.principal.name,
-                policy: self.decide.revision(),
+                policy: ticket.policy.get(),
                 origin: self.audit.origin(),
                 instance: live.keys.instance.public().fingerprint().0,
                 approval: ticket.approval,

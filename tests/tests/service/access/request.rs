@@ -3,36 +3,23 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
-    AddApproverKeyRequest, AddOperatorRequest, ApproveRequest, BeginEnrolmentRequest,
-    BlockShredSecretRequest, CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest,
-    ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
+    AddApproverKeyRequest, AddOperatorRequest, ApplyPoliciesRequest, ApproveRequest,
+    BeginEnrolmentRequest, BlockShredSecretRequest, CancelApprovalRequest, ChangePasswordRequest,
+    ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
     CreateShredSecretsRequest, Dataset, DeclareRosterRequest, DecryptRequest,
     DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
     GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest,
-    GetLogFilesRequest, GetRosterRequest, GetShredSecretRequest, GetStatusRequest,
-    ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
-    ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest,
+    GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest,
+    ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
     RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest,
     ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
     ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
     ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
-    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
-    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
-    AddOperatorRequest, ApplyPoliciesRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
-    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
-    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DecryptRequest,
-    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
-    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
-    GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest,
-    GetPoliciesRequest, GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest,
-    ListEntriesRequest, ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
-    RemoveOperatorRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest,
-    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
-    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
-    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
-    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
-    WhoAmIRequest, shred_secret_selector::By,
+    TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest,
+    UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest,
+    shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -69,8 +56,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "Approve" | "AddApproverKey" => "b",
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
         "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
-        | "SetOperatorRoles"
-        | "ApplyPolicies" => "ob",
+        "SetOperatorRoles" | "ApplyPolicies" => "ob",
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
         | "GetPolicies" | "TestPolicies" => "oab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
