@@ -1,11 +1,12 @@
 //! Compiles `kms/v1/*.proto` without protoc and keeps the descriptor set for dispatch, reflection and tests.
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "kms/v1/audit_service.proto",
     "kms/v1/auth_service.proto",
     "kms/v1/dataset_service.proto",
     "kms/v1/error.proto",
+    "kms/v1/identity_service.proto",
     "kms/v1/key_service.proto",
     "kms/v1/resources.proto",
     "kms/v1/shred_service.proto",
@@ -13,7 +14,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// Messages with plaintext keys, plaintext, a passphrase, password, code or token: their derived `Debug` would print it.
-const SECRET_MESSAGES: [&str; 16] = [
+const SECRET_MESSAGES: [&str; 17] = [
     ".kms.v1.GenerateDataKeyResponse",
     ".kms.v1.GenerateDataKeysResponse",
     ".kms.v1.UnwrapDataKeyResponse",
@@ -30,6 +31,7 @@ const SECRET_MESSAGES: [&str; 16] = [
     ".kms.v1.ConfirmEnrolmentResponse",
     ".kms.v1.AddOperatorResponse",
     ".kms.v1.ResetOperatorMfaResponse",
+    ".kms.v1.AddServiceResponse",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -18,6 +18,7 @@ mod password;
 mod render;
 pub mod road;
 mod scribe;
+mod services;
 mod shred;
 mod system;
 mod ticket;
@@ -28,6 +29,7 @@ pub use system::Facts as SystemFacts;
 
 use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
+use crate::config::services::Services;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::live::gate::Gate;
@@ -43,7 +45,7 @@ use kms_core::audit::leaf::BootId;
 use kms_core::engine::index::request_fingerprint;
 use kms_core::engine::{Moment, Refusal, Snapshot, View};
 use kms_core::entropy::{Entropy, make_bytes};
-use kms_core::name::{KeyId, VersionNumber};
+use kms_core::name::{KeyId, TrustDomain, VersionNumber};
 use kms_core::policy::Decide;
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
@@ -75,6 +77,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// What the status says of the daemon.
     pub facts: SystemFacts,
+    /// The built-in certificate authority; `None` where it is off.
+    pub services: Option<Services>,
 }
 
 /// The road.
@@ -86,6 +90,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     facts: SystemFacts,
+    services: Option<Services>,
     bounds: Bounds,
     gatekeeper: Gatekeeper,
     scribe: Scribe,
@@ -118,6 +123,7 @@ impl Service {
             clock: parts.clock,
             entropy: parts.entropy,
             facts: parts.facts,
+            services: parts.services,
         })
     }
 
@@ -236,12 +242,18 @@ impl Service {
         message: &O::Message,
         body: &Bytes,
     ) -> Result<kms_core::engine::Decision<O::Reply>, Refused> {
+        // revoked meanwhile: what is decided on this snapshot is decided by it alone
+        if !self.stands(&held.snapshot, &ticket.principal.name, ticket.connection) {
+            return Err(Reason::Unauthenticated.into());
+        }
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
             decide: &*self.decide,
             circumstances: ticket.circumstances(),
             pager: self.pager(live, ticket),
+            shown: ticket.shown(),
+            domain: self.domain(),
         };
         let prepared = O::prepare(message, &at)?;
         let refused = |refusal: Refusal| {
@@ -288,8 +300,13 @@ impl Service {
                 salts: &lane.salts,
             },
             idempotency,
+            issuing: self.issuing(live),
         };
         O::decide(&prepared.input, &scene).await.map_err(refused)
+    }
+
+    fn domain(&self) -> Option<&TrustDomain> {
+        self.services.as_ref().map(|it| &it.trust_domain)
     }
 
     fn pager<'a>(&self, live: &'a Live, ticket: &Ticket<'a>) -> Pager<'a> {
@@ -313,6 +330,8 @@ impl Service {
             snapshot,
             usage: &usage,
             pager: self.pager(live, ticket),
+            domain: self.domain(),
+            now: ticket.at.time,
         };
         O::answer(message, reply, &renderer)
     }

@@ -31,3 +31,6 @@ pub const SESSION_METADATA: &str = "kms-session";
 
 /// Metadata key of a call: a new code of the operator's authenticator, or a recovery code.
 pub const CODE_METADATA: &str = "kms-totp";
+
+/// Metadata key of a call: a one-time enrolment token of the built-in authority, as it was printed.
+pub const ENROLMENT_METADATA: &str = "kms-enrolment";

@@ -6,7 +6,7 @@ pub(crate) mod value;
 
 use crate::command::{
     audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login, man, mfa,
-    operator, policy, rewrap, seal, shred, status, unseal, witness,
+    operator, policy, rewrap, seal, service, shred, status, unseal, witness,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Operator(operator::Operator),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Service(service::Service),
     Status(status::Status),
     Seal(seal::Seal),
     Unseal(unseal::Unseal),
@@ -218,6 +220,13 @@ mod tests {
             "kms operator reset-mfa bob --totp 123456",
             "kms operator set-roles bob --role key-admin",
             "kms policy check own.cedar policies",
+            "kms service add web",
+            "kms service add ops-laptop --desk --again --address kms.example:7400",
+            "kms service list --output json",
+            "kms service revoke web --confirm web",
+            "kms service enroll --token kms-enrol-1.AAAA --dir d",
+            "kms service enroll --token-file - --dir d",
+            "kms service renew --if-due",
             "kms clock confirm --now 2026-11-24T06:00:00Z",
             "kms completions bash",
             "kms man",
@@ -268,6 +277,8 @@ mod tests {
             "kms unseal hunter2",
             "kms operator add bob",
             "kms login alice",
+            "kms service enroll",
+            "kms service enroll --token a --token-file b",
             "kms mfa enroll",
             "kms --output yaml status",
         ] {

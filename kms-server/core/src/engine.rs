@@ -14,6 +14,7 @@ pub mod operator;
 pub mod rewrap;
 pub mod rotate;
 pub mod scope;
+pub mod service;
 pub mod shred;
 pub mod snapshot;
 pub mod unwrap;

@@ -33,6 +33,8 @@ pub enum Authentication {
     Token = 4,
     /// Both, for the same principal or bound to one another.
     CertificateAndToken = 5,
+    /// A one-time token of the built-in authority, without a certificate: good for one call.
+    EnrolmentToken = 6,
 }
 
 /// Who calls, once identified.
@@ -66,7 +68,9 @@ impl Principal {
     /// A person: the name stands encrypted in the log, a service's in the clear.
     #[must_use]
     pub fn is_person(&self) -> bool {
-        self.authentication != Authentication::Internal && !self.roles.contains(Role::Service)
+        self.authentication != Authentication::Internal
+            && !self.roles.contains(Role::Service)
+            && !self.roles.contains(Role::Enrolling)
     }
 
     /// The roles that count: a certificate or token is nobody's person, and a session nobody's service.
@@ -80,6 +84,7 @@ impl Principal {
             | Authentication::CertificateAndToken => {
                 matches!(role, Role::Service | Role::OperatorCertificate)
             }
+            Authentication::EnrolmentToken => role == Role::Enrolling,
         };
         self.roles.only(counts)
     }

@@ -33,8 +33,13 @@ const USER_MAX: usize = 256;
 const CODE_MAX: usize = 64;
 
 /// Methods that a certificate of operators calls by itself: for the others a session speaks, if there is one.
-pub(super) const BY_CERTIFICATE: [&str; 4] =
-    ["Login", "BeginEnrolment", "ConfirmEnrolment", "Unseal"];
+pub(super) const BY_CERTIFICATE: [&str; 5] = [
+    "Login",
+    "BeginEnrolment",
+    "ConfirmEnrolment",
+    "Unseal",
+    "RenewService",
+];
 
 /// A field within its length.
 fn bounded(text: &str, most: usize, field: &str) -> Result<(), Refusal> {

@@ -31,6 +31,8 @@ pub struct Credentials {
     pub session: Option<[u8; 32]>,
     /// A code of the operator's authenticator, as typed.
     pub code: Option<zeroize::Zeroizing<String>>,
+    /// A one-time enrolment token, as typed.
+    pub enrolment: Option<zeroize::Zeroizing<String>>,
 }
 
 /// One call (one message of a stream) that arrived whole and within the limits.

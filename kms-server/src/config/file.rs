@@ -1,6 +1,7 @@
 //! The file's own shape, key by key, and its way into [`Config`].
 
 mod issuers;
+mod services;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
 use super::{
@@ -12,6 +13,7 @@ use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
 use kms_core::policy::role::{Role, RoleTable, Roles};
 use serde::Deserialize;
+use services::ServicesTable;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -33,6 +35,7 @@ tables! {
         key_durability: String, dev_mode: bool, server: ServerTable, tls: TlsTable, data: DataTable,
         audit: AuditTable, seal: SealTable, clock: ClockTable, cache: CacheTable,
         principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>,
+        services: ServicesTable,
         operators: OperatorsTable, policies: PoliciesTable, log: LogTable,
     }
     ServerTable {
@@ -77,7 +80,7 @@ pub(super) fn parse(
             })
             .transpose()?,
     )?;
-    Ok(Config {
+    let config = Config {
         server: server(file.server.unwrap_or_default())?,
         tls: tls(&file.tls.unwrap_or_default(), places)?,
         data: Data {
@@ -101,10 +104,13 @@ pub(super) fn parse(
         principals: principals(file.principals.unwrap_or_default())?,
         issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
         policies: policies(file.policies, places)?,
+        services: services::services(file.services)?,
         key_durability,
         dev_mode: file.dev_mode.unwrap_or(false),
         log: log(&file.log.unwrap_or_default())?,
-    })
+    };
+    services::check(&config)?;
+    Ok(config)
 }
 
 fn read(text: &str) -> Result<File, Problem> {

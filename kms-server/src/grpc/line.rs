@@ -58,6 +58,7 @@ pub(super) struct Call {
 pub(super) struct Given {
     session: Option<[u8; 32]>,
     code: Cell<Option<Zeroizing<String>>>,
+    enrolment: Cell<Option<Zeroizing<String>>>,
 }
 
 impl Given {
@@ -66,6 +67,7 @@ impl Given {
         Some(Rc::new(Self {
             session: credentials.session,
             code: Cell::new(credentials.code),
+            enrolment: Cell::new(credentials.enrolment),
         }))
     }
 
@@ -73,6 +75,7 @@ impl Given {
         Box::new(Credentials {
             session: self.session,
             code: self.code.take(),
+            enrolment: self.enrolment.take(),
         })
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
             totp_steps_back: config.operators.totp_steps_back,
             failed: failed.map(|failed| failed.to_string()),
         },
+        services: config.services.clone(),
     });
     let service = service.map_err(|reason| other("the service cannot start", &reason))?;
     tell_repairs(&service, &opened);

@@ -26,10 +26,13 @@ mod model;
 mod operators;
 #[cfg(test)]
 mod policies;
+mod production;
 #[cfg(test)]
 mod rewrap_crash;
 #[cfg(test)]
 mod rotation;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod shred;
 #[cfg(test)]

@@ -58,6 +58,10 @@ labels! {
     OPERATOR_RECOVERY = "kms/v1/operator/recovery;",
     /// A one-time enrolment token, as it is stored.
     OPERATOR_ENROLMENT = "kms/v1/operator/enrolment;",
+    /// Record key of the name of a service or desk.
+    SERVICE_NAME = "kms/v1/service/name;",
+    /// A one-time enrolment token of a service or desk, as it is stored.
+    SERVICE_ENROLMENT = "kms/v1/service/enrolment;",
     /// Page tokens.
     PAGE_TOKEN = "kms/v1/page-token;",
 }

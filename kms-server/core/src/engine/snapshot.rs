@@ -2,8 +2,10 @@
 //! O(what changed), never O(datasets).
 
 mod operators;
+mod services;
 
 pub use operators::{Operator, Operators};
+pub use services::{Service, Services};
 
 use crate::cipher::MessageKey;
 use crate::format::wrapped::{BlobKind, input_key};
@@ -22,6 +24,8 @@ pub struct Snapshot {
     names: imbl::OrdMap<DatasetName, KeyId>,
     /// The people who administer the service.
     pub operators: Operators,
+    /// What the built-in authority certifies.
+    pub services: Services,
 }
 
 /// A dataset with its versions.
@@ -124,8 +128,8 @@ impl Snapshot {
         self.names.is_empty()
     }
 
-    /// Takes a stored record over. Records that are no dataset's, version's or operator's are not its business and
-    /// come back.
+    /// Takes a stored record over. Records that are no dataset's, version's, operator's or service's are not its
+    /// business and come back.
     pub fn apply(&mut self, stored: Stored) -> Option<Stored> {
         match (stored.key.tree, stored.record) {
             (Tree::Dataset, Some(Record::Dataset(record))) => {
@@ -136,11 +140,14 @@ impl Snapshot {
                 self.apply_version(record, stored.revision);
                 None
             }
-            (_, record) => self.operators.apply(Stored {
-                key: stored.key,
-                revision: stored.revision,
-                record,
-            }),
+            (_, record) => {
+                let rest = self.operators.apply(Stored {
+                    key: stored.key,
+                    revision: stored.revision,
+                    record,
+                });
+                rest.and_then(|rest| self.services.apply(rest))
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Tree {
     DatasetName = 10,
     /// Number -> a key that signs the audit log's checkpoints, with its certificate.
     LogKey = 48,
+    /// Keyed hash of a name -> service or desk that the built-in authority certifies.
+    Service = 40,
     /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
     Operator = 32,
 }
@@ -46,6 +48,7 @@ impl Tree {
         Self::Outbox,
         Self::DatasetName,
         Self::LogKey,
+        Self::Service,
         Self::Operator,
     ];
 
@@ -72,6 +75,7 @@ impl Tree {
                 | Self::Usage
                 | Self::Outbox
                 | Self::LogKey
+                | Self::Service
                 | Self::Operator
         )
     }
@@ -155,6 +159,12 @@ impl RecordKey {
         Self::new(Tree::System, b"log")
     }
 
+    /// The built-in certificate authority's.
+    #[must_use]
+    pub fn authority() -> Self {
+        Self::new(Tree::System, b"authority")
+    }
+
     /// A usage record's.
     #[must_use]
     pub fn usage(key_id: KeyId, number: VersionNumber) -> Self {
@@ -180,6 +190,12 @@ impl RecordKey {
     #[must_use]
     pub fn operator(hash: [u8; 32]) -> Self {
         Self::new(Tree::Operator, &hash)
+    }
+
+    /// A service's or desk's, by keyed hash.
+    #[must_use]
+    pub fn service(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Service, &hash)
     }
 
     /// An outbox record's.

@@ -139,6 +139,7 @@ impl Shard {
             Tree::Outbox => (250, 0),
             Tree::LogKey => (255, 0),
             Tree::Operator => (251, 0),
+            Tree::Service => (252, 0),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What the store keeps, typed and unencrypted. The writer encrypts it; nothing here knows how.
 //!
-//! Key material lies only in [`VersionRecord`], [`ShredRecord`] and [`OperatorRecord`], in their secret types.
+//! Key material lies only in secret types: of versions, shred secrets, operators, and the service's own keys.
 
 mod encoding;
 mod operator;
+mod service;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
@@ -11,6 +12,7 @@ pub use operator::{
     AttemptsRecord, Enrolment, OperatorRecord, OperatorState, Pending, RECOVERY_CODES,
     StoredPassword,
 };
+pub use service::{AuthorityRecord, Certified, ServiceRecord, ServiceState, ServiceToken};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -257,4 +259,6 @@ pub enum Record {
     LogHead(LogHead),
     Operator(OperatorRecord),
     Attempts(AttemptsRecord),
+    Service(ServiceRecord),
+    Authority(AuthorityRecord),
 }

@@ -113,6 +113,11 @@ actions! {
     92 RemoveOperator "Removes an operator for ever.",
     93 UnlockOperator "Lifts an operator's lockout.",
     94 SetOperatorRoles "Changes an operator's roles.",
+    95 AddService "Permits a service or desk to enrol with the built-in authority.",
+    96 ListServices "Lists what the built-in authority certifies.",
+    97 RevokeService "Ends every certificate of a service or desk.",
+    98 EnrolService "Makes the first certificate of a service or desk, for its token.",
+    99 RenewService "Makes the next certificate, for the one before.",
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ impl Freshness {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => Self::None,
+            | A::CreateLogKey
+            | A::EnrolService
+            | A::RenewService => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt
@@ -58,6 +60,7 @@ impl Freshness {
             | A::SignExport
             | A::SummarizeEntries
             | A::ListOperators
+            | A::ListServices
             | A::WhoAmI
             | A::Logout => Self::Session,
             A::CreateDataset
@@ -82,6 +85,8 @@ impl Freshness {
             | A::RemoveOperator
             | A::UnlockOperator
             | A::SetOperatorRoles
+            | A::AddService
+            | A::RevokeService
             | A::ChangePassword => Self::Each,
         }
     }

@@ -15,6 +15,20 @@ use kms_proto::v1::{
     ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
     UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
     UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    AddOperatorRequest, AddServiceRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
+    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
+    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DecryptRequest,
+    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
+    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest,
+    GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest, ListEntriesRequest,
+    ListOperatorsRequest, ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
+    RemoveOperatorRequest, RenewServiceRequest, ResetOperatorMfaRequest, RestoreVersionRequest,
+    RevokeServiceRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
+    SealRequest, SecretKind, ServicePurpose, SetOperatorRolesRequest, ShredSecretScope,
+    ShredSecretSelector, UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest,
+    UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest,
+    shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -48,6 +62,14 @@ pub(super) fn roles(method: &str) -> &'static str {
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
             "oab"
         }
+        | "SetOperatorRoles"
+        | "AddService"
+        | "RevokeService" => "ob",
+        "ListEntries" | "ListOperators" | "ListServices" => "oab",
+        // for an enrolment token and nobody else
+        "EnrolService" => "",
+        // any certificate may ask: whether it is one to be renewed, its record says
+        "RenewService" => "soab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" => "oab",
         other => panic!("who may call {other}?"),
@@ -217,6 +239,23 @@ fn operator_body(method: &str) -> Bytes {
             name: name(),
             roles: vec!["auditor".into()],
         }),
+        other => service_body(other),
+    }
+}
+
+fn service_body(method: &str) -> Bytes {
+    match method {
+        "AddService" => encode(&AddServiceRequest {
+            service_id: "web".into(),
+            purpose: ServicePurpose::Service.into(),
+            again: false,
+        }),
+        "ListServices" => encode(&ListServicesRequest::default()),
+        "RevokeService" => encode(&RevokeServiceRequest {
+            name: "services/web".into(),
+        }),
+        "EnrolService" => encode(&EnrolServiceRequest::default()),
+        "RenewService" => encode(&RenewServiceRequest::default()),
         other => panic!("no request for {other}"),
     }
 }

@@ -2,6 +2,7 @@
 //! a record of one kind never reads as another's.
 
 mod operator;
+mod service;
 
 use super::{
     Compromise, DatasetPolicy, DatasetRecord, LogHead, LogKeyRecord, OutboxRecord, Record,
@@ -71,6 +72,8 @@ impl Record {
             }
             Self::Operator(record) => operator::write(w.u8(32), record),
             Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
+            Self::Service(record) => service::write(w.u8(40), record),
+            Self::Authority(record) => service::write_authority(w.u8(41), record),
         }
         Zeroizing::new(w.finish())
     }
@@ -126,6 +129,8 @@ impl Record {
             }),
             32 => Self::Operator(operator::read(&mut r)?),
             33 => Self::Attempts(operator::read_attempts(&mut r)?),
+            40 => Self::Service(service::read(&mut r)?),
+            41 => Self::Authority(service::read_authority(&mut r)?),
             _ => return Err(Malformed),
         };
         r.finish()?;
