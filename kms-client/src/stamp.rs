@@ -3,9 +3,12 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-/// Of several files: device, inode, length, time of the last change, where they are there.
+/// Device, inode, length, time of the last change.
+type Entry = (u64, u64, u64, i64, i64);
+
+/// Of several files, where they are there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Stamp(Vec<Option<(u64, u64, u64, i64, i64)>>);
+pub(crate) struct Stamp(Vec<Option<Entry>>);
 
 impl Stamp {
     /// As they are now.

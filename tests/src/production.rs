@@ -172,10 +172,10 @@ impl Production {
                 .await
         });
         let began = began.await.expect("a right token");
-        let micros = u64::try_from(self.clock.now().as_micros()).expect("after 1970");
         let codes = Codes {
             secret: began.totp_secret.to_vec(),
-            step: AtomicU64::new(micros / 1_000_000 / 30 - u64::from(STEPS_BACK) / 2),
+            last: AtomicU64::new(0),
+            clock: self.clock.clone(),
         };
         let request = v1::ConfirmEnrolmentRequest {
             user: "alice".into(),
@@ -217,16 +217,28 @@ impl Production {
     }
 }
 
-/// Each step's code once, in order.
-#[derive(Debug)]
+/// Each step's code once, in order, from half a day ago on.
 struct Codes {
     secret: Vec<u8>,
-    step: AtomicU64,
+    last: AtomicU64,
+    clock: Arc<ManualClock>,
+}
+
+impl std::fmt::Debug for Codes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Codes")
+    }
 }
 
 impl Codes {
     fn next(&self) -> String {
-        totp(&self.secret, self.step.fetch_add(1, Ordering::SeqCst))
+        let micros = u64::try_from(self.clock.now().as_micros()).expect("after 1970");
+        let first = micros / 30_000_000 - u64::from(STEPS_BACK) / 2;
+        let next = |last: u64| Some(first.max(last + 1));
+        let last = self
+            .last
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        totp(&self.secret, first.max(last.unwrap_or(0) + 1))
     }
 }
 

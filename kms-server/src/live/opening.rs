@@ -101,30 +101,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     } = opened;
     let state = Arc::new(State::new(Snapshot::default(), cache_bytes));
     state.publish(loaded.stored);
-    let damaged = quarantined(&loaded.quarantined);
-    if !damaged.is_empty() {
-        tracing::error!(
-            datasets = damaged.len(),
-            "damaged records: datasets are quarantined"
-        );
-        drop(state.quarantine(&damaged));
-    }
-    if loaded
-        .quarantined
-        .iter()
-        .any(|key| key.tree == Tree::Operator)
-    {
-        tracing::error!("damaged records of operators: nobody of them is let in");
-        drop(state.quarantine_operators());
-    }
-    if loaded
-        .quarantined
-        .iter()
-        .any(|key| key.tree == Tree::Service)
-    {
-        tracing::error!("damaged records of services: no certificate of theirs is taken");
-        drop(state.quarantine_services());
-    }
+    quarantine(&state, &loaded.quarantined);
     let (publisher, publishing) = Publisher::new(
         Arc::clone(&state),
         records.clone(),
@@ -159,6 +136,27 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         publisher,
         writer,
     }))
+}
+
+/// What damaged records belong to is not used.
+fn quarantine(state: &State, keys: &[RecordKey]) {
+    let damaged = quarantined(keys);
+    if !damaged.is_empty() {
+        tracing::error!(
+            datasets = damaged.len(),
+            "damaged records: datasets are quarantined"
+        );
+        drop(state.quarantine(&damaged));
+    }
+    let any = |tree: Tree| keys.iter().any(|key| key.tree == tree);
+    if any(Tree::Operator) {
+        tracing::error!("damaged records of operators: nobody of them is let in");
+        drop(state.quarantine_operators());
+    }
+    if any(Tree::Service) {
+        tracing::error!("damaged records of services: no certificate of theirs is taken");
+        drop(state.quarantine_services());
+    }
 }
 
 fn verify(parts: Parts) -> Result<Opened, OpenError> {

@@ -9,6 +9,7 @@ use rcgen::PKCS_ECDSA_P384_SHA384;
 use std::time::Duration;
 
 mod desks;
+mod renewing;
 mod scene;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -197,12 +198,12 @@ async fn a_request_is_signed_by_a_key_of_a_taken_kind_and_names_nobody() {
 async fn one_identity_has_one_holder() {
     let scene = Scene::open().await;
     let web = scene.enrol(&scene.invite("web").await).await;
-    let thief = scene.copy(&web, "thief");
+    let (thief, kept) = (scene.copy(&web, "thief"), scene.copy(&web, "kept"));
     let owner = scene.client(&web).await;
     let stolen = scene.client(&thief).await;
     identity::renew(&owner, &scene.profile(&web)).await.unwrap();
     // the first certificate is good beside the second, and renewing it again ends the second
-    generate(&owner).await.unwrap();
+    generate(&stolen).await.unwrap();
     let second = scene.client(&web).await;
     generate(&second).await.unwrap();
     identity::renew(&stolen, &scene.profile(&thief))
@@ -212,10 +213,12 @@ async fn one_identity_has_one_holder() {
     let third = scene.client(&thief).await;
     generate(&third).await.unwrap();
     // of a chain of three the first is over
+    let first = scene.client(&kept).await;
+    generate(&first).await.unwrap();
     identity::renew(&third, &scene.profile(&thief))
         .await
         .unwrap();
-    assert_eq!(why(generate(&owner).await), "UNAUTHENTICATED");
+    assert_eq!(why(generate(&first).await), "UNAUTHENTICATED");
     generate(&third).await.unwrap();
     let entries = scene.entries("RenewService").await;
     let noted = entries
