@@ -79,18 +79,11 @@ fn revoke(server: &Server, serials: &[u64], others: &[&Authority]) {
     assert!(server.identity.reload().unwrap());
 }
 
-#[tokio::test]
-async fn a_chain_over_an_intermediate_is_good_and_none_of_its_defects_is() {
-    type Make = fn(&Server) -> Credential;
-    let good = |server: &Server| {
-        let between = server.authority.beneath(authority_params("between", 20));
-        revoke(server, &[], &[&between]);
-        beneath(&between, &client(), &[&between])
-    };
-    let server = Server::start();
-    assert_handler(&server, &good(&server), "a good chain").await;
+type Make = fn(&Server) -> Credential;
 
-    let cases: [(&str, Make); 9] = [
+/// An intermediate that is missing, revoked, over, or none.
+fn unfit() -> [(&'static str, Make); 5] {
+    [
         ("the intermediate is missing", |server| {
             let between = server.authority.beneath(authority_params("between", 20));
             revoke(server, &[], &[&between]);
@@ -119,6 +112,12 @@ async fn a_chain_over_an_intermediate_is_good_and_none_of_its_defects_is() {
             revoke(server, &[], &[&between]);
             beneath(&between, &client(), &[&between])
         }),
+    ]
+}
+
+/// An intermediate that does what the one above does not permit.
+fn too_far() -> [(&'static str, Make); 4] {
+    [
         ("the intermediate may have none beneath", |server| {
             let mut params = authority_params("upper", 20);
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -166,31 +165,33 @@ async fn a_chain_over_an_intermediate_is_good_and_none_of_its_defects_is() {
                 beneath(&between, &leaf, &[&between])
             },
         ),
-    ];
-    for (case, make) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn a_chain_over_an_intermediate_is_good_and_none_of_its_defects_is() {
+    let good = |server: &Server| {
+        let between = server.authority.beneath(authority_params("between", 20));
+        revoke(server, &[], &[&between]);
+        beneath(&between, &client(), &[&between])
+    };
+    let server = Server::start();
+    assert_handler(&server, &good(&server), "a good chain").await;
+
+    for (case, make) in unfit().into_iter().chain(too_far()) {
         let server = Server::start();
         assert_no_handler(&server, &make(&server), case).await;
     }
 }
 
-/// Leaves that the listener's own authority signed, and that are nobody's all the same.
-fn leaves() -> Vec<(&'static str, CertificateParams)> {
+/// Leaves that the listener's own authority signed, and whose names are nobody's.
+fn nameless() -> Vec<(&'static str, CertificateParams)> {
     let names = |names: Vec<SanType>| changed(|it| it.subject_alt_names = names.clone());
     let uri = |text: &str| SanType::URI(text.try_into().unwrap());
     let host = |text: &str| SanType::DnsName(text.try_into().unwrap());
-    let usages =
-        |usages: &[ExtendedKeyUsagePurpose]| changed(|it| it.extended_key_usages = usages.to_vec());
-    let keys = |usages: &[KeyUsagePurpose]| changed(|it| it.key_usages = usages.to_vec());
     let mut no_names = client_params(&[], 2);
     let empty = CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 0]);
     no_names.custom_extensions = vec![empty];
-    let mut authority = client();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let mut unknown = client();
-    let mut critical =
-        CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
-    critical.set_criticality(true);
-    unknown.custom_extensions = vec![critical];
     vec![
         ("no name at all", names(Vec::new())),
         ("an empty list of names", no_names),
@@ -233,6 +234,22 @@ fn leaves() -> Vec<(&'static str, CertificateParams)> {
             "two URIs that are the same",
             names(vec![uri(CLIENT), uri(CLIENT)]),
         ),
+    ]
+}
+
+/// Leaves with a good name that are not for callers.
+fn for_others() -> Vec<(&'static str, CertificateParams)> {
+    let usages =
+        |usages: &[ExtendedKeyUsagePurpose]| changed(|it| it.extended_key_usages = usages.to_vec());
+    let keys = |usages: &[KeyUsagePurpose]| changed(|it| it.key_usages = usages.to_vec());
+    let authority = changed(|it| it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let unknown = changed(|it| {
+        let oid = [1, 3, 6, 1, 4, 1, 99_999, 1];
+        let mut critical = CustomExtension::from_oid_content(&oid, vec![5, 0]);
+        critical.set_criticality(true);
+        it.custom_extensions = vec![critical];
+    });
+    vec![
         ("an authority as a leaf", authority),
         ("an extension that must be understood", unknown),
         (
@@ -254,7 +271,7 @@ fn leaves() -> Vec<(&'static str, CertificateParams)> {
 
 #[tokio::test]
 async fn leaves_of_the_right_authority_that_are_nobodys() {
-    for (case, params) in leaves() {
+    for (case, params) in nameless().into_iter().chain(for_others()) {
         let server = Server::start();
         let credential = server.authority.sign(&params);
         assert_no_handler(&server, &credential, case).await;
@@ -275,7 +292,6 @@ async fn leaves_of_the_right_authority_that_are_nobodys() {
 
 #[tokio::test]
 async fn nobody_signs_for_himself() {
-    type Make = fn(&Server) -> Credential;
     let cases: [(&str, Make); 5] = [
         ("self-signed", |_| self_signed(client(), "contacts")),
         ("self-signed in the authority's name", |_| {

@@ -26,6 +26,7 @@ mod model;
 mod operators;
 #[cfg(test)]
 mod policies;
+#[cfg(test)]
 mod production;
 #[cfg(test)]
 mod rewrap_crash;

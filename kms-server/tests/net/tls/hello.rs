@@ -125,15 +125,17 @@ async fn first_record(server: &Server, bytes: &[u8], hang_up: bool) -> Option<u8
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 
-fn cases() -> Vec<(&'static str, Vec<u8>)> {
-    let good = Hello::default;
-    let with = |change: fn(&mut Hello)| {
-        let mut hello = good();
-        change(&mut hello);
-        hello.bytes()
-    };
-    let whole = good().bytes();
-    let mut cases = vec![
+type Case = (&'static str, Vec<u8>);
+
+fn with(change: impl FnOnce(&mut Hello)) -> Vec<u8> {
+    let mut hello = Hello::default();
+    change(&mut hello);
+    hello.bytes()
+}
+
+/// Protocols of other days.
+fn versions() -> Vec<Case> {
+    vec![
         (
             "TLS 1.0",
             with(|it| {
@@ -168,6 +170,12 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
             "a draft of TLS 1.3",
             with(|it| it.versions = Some(vec![0x7f1c])),
         ),
+    ]
+}
+
+/// Nothing to agree on, or a share that is none.
+fn keys() -> Vec<Case> {
+    vec![
         (
             "no suite that we know",
             with(|it| it.suites = vec![AES_128_CCM_8, 0x00ff]),
@@ -206,6 +214,12 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
             "two shares of one group",
             with(|it| it.share = vec![(X25519, vec![9; 32]), (X25519, vec![8; 32])]),
         ),
+    ]
+}
+
+/// A hello that is wrong in itself.
+fn extensions() -> Vec<Case> {
+    vec![
         (
             "signatures by SHA-1 only",
             with(|it| it.signatures = vec![RSA_PKCS1_SHA1]),
@@ -236,6 +250,13 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
             "early data without a ticket",
             with(|it| it.more = vec![(42, Vec::new()), (44, vec![0, 1, 0])]),
         ),
+    ]
+}
+
+/// No hello at all, or not all of one.
+fn bytes() -> Vec<Case> {
+    let whole = Hello::default().bytes();
+    vec![
         (
             "an extension longer than the hello",
             [&whole[..whole.len() - 2], &[0xff, 0xff]].concat(),
@@ -262,10 +283,14 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("half a hello", whole[..40].to_vec()),
         ("nothing", Vec::new()),
-    ];
+    ]
+}
+
+fn cases() -> Vec<Case> {
+    let whole = Hello::default().bytes();
     // one after the other, no answer between
-    cases.push(("two hellos", [&whole[..], &whole[..]].concat()));
-    cases
+    let two = vec![("two hellos", [&whole[..], &whole[..]].concat())];
+    [versions(), keys(), extensions(), bytes(), two].concat()
 }
 
 /// Refused by an alert or by hanging up: the peer's first record is never ours of a handshake, but where the second
