@@ -243,7 +243,7 @@ impl Service {
         body: &Bytes,
     ) -> Result<kms_core::engine::Decision<O::Reply>, Refused> {
         // revoked meanwhile: what is decided on this snapshot is decided by it alone
-        if !self.stands(&held.snapshot, &ticket.principal.name, ticket.connection) {
+        if !self.stands(&held.snapshot, ticket) {
             return Err(Reason::Unauthenticated.into());
         }
         let at = At {

@@ -4,6 +4,7 @@
 use crate::call::Service;
 use crate::call::road::Incoming;
 use crate::call::services::Issuing;
+use crate::call::ticket::Ticket;
 use crate::config::services::Services as Settings;
 use crate::identity::{Authorization, Connection};
 use crate::live::Live;
@@ -59,17 +60,14 @@ impl Service {
         })
     }
 
-    /// Whether the records of `snapshot` still take the caller.
-    pub(in crate::call) fn stands(
-        &self,
-        snapshot: &Snapshot,
-        principal: &PrincipalName,
-        connection: Option<&Connection>,
-    ) -> bool {
-        let asked = self.services.as_ref().zip(connection);
-        asked.is_none_or(|(settings, connection)| {
-            stands_in(settings, snapshot, principal, connection)
-        })
+    /// Whether the records of `snapshot` still take the caller. Of one who enrols the engine asks the token.
+    pub(in crate::call) fn stands(&self, snapshot: &Snapshot, ticket: &Ticket<'_>) -> bool {
+        let asked = self.services.as_ref().zip(ticket.connection);
+        let principal = &ticket.principal.name;
+        ticket.enrolment.is_some()
+            || asked.is_none_or(|(settings, connection)| {
+                stands_in(settings, snapshot, principal, connection)
+            })
     }
 
     /// A caller as identified, with the role that its record says. While sealed there are no records: a desk may then

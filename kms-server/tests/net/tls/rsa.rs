@@ -8,7 +8,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 fn openssl(folder: &Path, args: &str) {
@@ -45,36 +45,42 @@ fn leaf(folder: &Path, name: &str, bits: u32, digest: &str) {
     );
 }
 
-/// Where rustls' client takes no such key: OpenSSL's client says a preface and a request.
-fn connects_by_openssl(server: &Server, folder: &Path, name: &str) {
-    let mut child = Command::new("openssl")
-        .current_dir(folder)
-        .args([
-            "s_client",
-            "-quiet",
-            "-tls1_3",
-            "-alpn",
-            "h2",
-            "-cipher",
-            "DEFAULT@SECLEVEL=0",
-        ])
-        .args(["-connect", &server.address.to_string()])
-        .args([
-            "-cert",
-            &format!("{name}.pem"),
-            "-key",
-            &format!("{name}.key"),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    // it may have been hung up on
-    let _ = input.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
-    drop(input);
-    child.wait_with_output().unwrap();
+/// Where rustls' client takes no such key: OpenSSL's client makes a call by gRPC-Web. It lives until it is dropped.
+struct Client(Child);
+
+impl Client {
+    fn of_openssl(server: &Server, folder: &Path, name: &str) -> Self {
+        let mut child = Command::new("openssl")
+            .current_dir(folder)
+            .args(["s_client", "-tls1_3", "-alpn", "http/1.1"])
+            .args(["-cipher", "DEFAULT@SECLEVEL=0"])
+            .args(["-connect", &server.address.to_string()])
+            .args([
+                "-cert",
+                &format!("{name}.pem"),
+                "-key",
+                &format!("{name}.key"),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let call = format!(
+            "POST {ENCRYPT} HTTP/1.1\r\nhost: kms\r\ncontent-type: application/grpc-web\r\ncontent-length: 6\r\n\r\n\0\0\0\0\x01x"
+        );
+        // it may have been hung up on
+        let _ = child.stdin.as_mut().unwrap().write_all(call.as_bytes());
+        Self(child)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // it may have ended
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]
@@ -116,10 +122,12 @@ async fn sha_1_and_short_keys_are_refused_where_their_like_is_taken() {
     let calls = server.seen.borrow().calls.len();
     assert!(try_with("sha1").await.is_err());
     server.until(|seen| seen.shed.len() == 1).await;
-    connects_by_openssl(&server, folder, "short");
+    let short = Client::of_openssl(&server, folder, "short");
     let seen = server.until(|seen| seen.shed.len() == 2).await;
     assert_eq!(seen.calls.len(), calls);
+    drop(short);
     // the same way in, with a key that is long enough
-    connects_by_openssl(&server, folder, "good");
-    assert_eq!(server.seen.borrow().shed.len(), 2);
+    let _good = Client::of_openssl(&server, folder, "good");
+    let seen = server.until(|seen| seen.calls.len() == calls + 1).await;
+    assert_eq!(seen.shed.len(), 2);
 }
