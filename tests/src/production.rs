@@ -1,7 +1,6 @@
 //! An installation as `kms-server init` makes it, served inside this process with a clock that the test moves, and the
 //! first operator, who enrolled over the first desk.
 
-use crate::binaries;
 use crate::operator::totp;
 use kms_client::identity::Invitation;
 use kms_client::operator::{Answers, Operator};
@@ -11,11 +10,11 @@ use kms_client::proto::v1::identity_service_client::IdentityServiceClient;
 use kms_client::{Client, Error, Profile};
 use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_server::config::Config;
+use kms_server::init::{self, Options};
 use kms_server::serve::{Running, Start, serve};
 use kms_server::system::clock::{Clock, ManualClock, SystemClock};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -52,19 +51,23 @@ impl Production {
     pub fn new(behind: Duration) -> Self {
         let folder = tempfile::Builder::new().prefix("kms-test-").tempdir();
         let folder = folder.expect("a temporary folder");
-        let output = Command::new(binaries::server())
-            .current_dir(folder.path())
-            .args(["init", "--dir", "kms", "--name", "127.0.0.1"])
-            .args(["--trust-domain", "crm.example", "--operator", "alice"])
-            .args(["--passphrase-file", "passphrase"])
-            .output()
-            .expect("kms-server can be run");
-        assert!(output.status.success(), "{output:?}");
         let now = SystemClock::new().now().saturating_sub(behind);
+        let clock = Arc::new(ManualClock::new(now));
+        let options = Options {
+            directory: folder.path().join("kms"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            names: vec!["127.0.0.1".to_owned()],
+            trust_domain: Some("crm.example".to_owned()),
+            operator: "alice".to_owned(),
+            passphrase_file: Some(folder.path().join("passphrase")),
+        };
+        let shared: Arc<dyn Clock> = clock.clone();
+        let made = init::make(&options, &shared, &SystemEntropy::new())
+            .unwrap_or_else(|failure| panic!("no installation: {failure}"));
         Self {
             folder,
-            clock: Arc::new(ManualClock::new(now)),
-            said: String::from_utf8(output.stdout).expect("text"),
+            clock,
+            said: made.announcement.to_string(),
             operator: Mutex::default(),
         }
     }

@@ -25,7 +25,10 @@ fn key(bits: u32) -> RsaKeyPair {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    RsaKeyPair::from_pkcs8(&output.stdout).unwrap()
+    // OpenSSL's versions differ in what they wrap it in
+    RsaKeyPair::from_der(&output.stdout)
+        .or_else(|_| RsaKeyPair::from_pkcs8(&output.stdout))
+        .unwrap()
 }
 
 fn token(key: &RsaKeyPair, alg: &str, padding: &'static dyn RsaEncoding, claims: &str) -> String {
