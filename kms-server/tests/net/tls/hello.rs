@@ -257,10 +257,6 @@ fn extensions() -> Vec<Case> {
 fn bytes() -> Vec<Case> {
     let whole = Hello::default().bytes();
     vec![
-        (
-            "an extension longer than the hello",
-            [&whole[..whole.len() - 2], &[0xff, 0xff]].concat(),
-        ),
         ("HTTP", b"GET / HTTP/1.1\r\nhost: kms\r\n\r\n".to_vec()),
         (
             "SSL 2",

@@ -2,33 +2,21 @@
 
 use bytes::Bytes;
 use kms_proto::v1::{
-    AddOperatorRequest, BeginEnrolmentRequest, BlockShredSecretRequest, ChangePasswordRequest,
-    ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
-    CreateShredSecretsRequest, Dataset, DecryptRequest, DestroyShredSecretRequest,
-    DisableOperatorRequest, DisableVersionRequest, EmergencyRotateDatasetRequest,
-    EnableOperatorRequest, EnableVersionRequest, EncryptRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetDatasetRequest, GetLogFilesRequest, GetShredSecretRequest,
-    GetStatusRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
-    ListVersionsRequest, LoginRequest, LogoutRequest, RemoveOperatorRequest,
-    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
-    ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
-    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
-    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
     AddOperatorRequest, AddServiceRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
     ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
     CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DecryptRequest,
     DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
     EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetDatasetRequest,
-    GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest, ListEntriesRequest,
-    ListOperatorsRequest, ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
-    RemoveOperatorRequest, RenewServiceRequest, ResetOperatorMfaRequest, RestoreVersionRequest,
-    RevokeServiceRequest, RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest,
-    SealRequest, SecretKind, ServicePurpose, SetOperatorRolesRequest, ShredSecretScope,
-    ShredSecretSelector, UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest,
-    UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest,
-    shred_secret_selector::By,
+    GetLogFilesRequest, GetShredSecretRequest, GetStatusRequest, ListDatasetsRequest,
+    ListEntriesRequest, ListOperatorsRequest, ListServicesRequest, ListVersionsRequest,
+    LoginRequest, LogoutRequest, RemoveOperatorRequest, RenewServiceRequest,
+    ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest, RewrapRequest,
+    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
+    ServicePurpose, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    SignExportRequest, SummarizeEntriesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
+    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
+    WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -62,9 +50,7 @@ pub(super) fn roles(method: &str) -> &'static str {
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
             "oab"
         }
-        | "SetOperatorRoles"
-        | "AddService"
-        | "RevokeService" => "ob",
+        "SetOperatorRoles" | "AddService" | "RevokeService" => "ob",
         "ListEntries" | "ListOperators" | "ListServices" => "oab",
         // for an enrolment token and nobody else
         "EnrolService" => "",
