@@ -50,8 +50,8 @@ pub(super) fn roles(method: &str) -> &'static str {
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
             "oab"
         }
-        "SetOperatorRoles" | "AddService" | "RevokeService" => "ob",
-        "ListEntries" | "ListOperators" | "ListServices" => "oab",
+        "AddService" | "RevokeService" => "ob",
+        "ListServices" => "oab",
         // for an enrolment token and nobody else
         "EnrolService" => "",
         // any certificate may ask: whether it is one to be renewed, its record says
