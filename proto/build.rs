@@ -1,12 +1,13 @@
 //! Compiles `kms/v1/*.proto` without protoc and keeps the descriptor set for dispatch, reflection and tests.
 use prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "kms/v1/approval_service.proto",
     "kms/v1/audit_service.proto",
     "kms/v1/auth_service.proto",
     "kms/v1/dataset_service.proto",
     "kms/v1/error.proto",
+    "kms/v1/identity_service.proto",
     "kms/v1/key_service.proto",
     "kms/v1/policy_service.proto",
     "kms/v1/resources.proto",
@@ -15,7 +16,7 @@ const FILES: [&str; 10] = [
 ];
 
 /// Messages with plaintext keys, plaintext, a passphrase, password, code or token: their derived `Debug` would print it.
-const SECRET_MESSAGES: [&str; 18] = [
+const SECRET_MESSAGES: [&str; 19] = [
     ".kms.v1.GenerateDataKeyResponse",
     ".kms.v1.GenerateDataKeysResponse",
     ".kms.v1.UnwrapDataKeyResponse",
@@ -34,6 +35,7 @@ const SECRET_MESSAGES: [&str; 18] = [
     ".kms.v1.ResetOperatorMfaResponse",
     ".kms.v1.RecoverOperatorRequest",
     ".kms.v1.RecoverOperatorResponse",
+    ".kms.v1.AddServiceResponse",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

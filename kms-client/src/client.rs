@@ -2,19 +2,23 @@
 
 use crate::connect::Connections;
 use crate::error::{Error, ErrorKind};
+use crate::identity::Keeper;
 use crate::operator::{AnswersFromFiles, Operator};
 use crate::profile::Profile;
 use crate::retry::Retry;
+use crate::token::TokenFile;
 use kms_proto::v1;
 use kms_proto::v1::audit_service_client::AuditServiceClient;
 use kms_proto::v1::auth_service_client::AuthServiceClient;
 use kms_proto::v1::dataset_service_client::DatasetServiceClient;
+use kms_proto::v1::identity_service_client::IdentityServiceClient;
 use kms_proto::v1::key_service_client::KeyServiceClient;
 use kms_proto::v1::shred_service_client::ShredServiceClient;
 use kms_proto::v1::system_service_client::SystemServiceClient;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -33,8 +37,10 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     connections: Connections,
+    token: Option<TokenFile>,
     retry: Retry,
     operator: Option<Operator>,
+    keeper: Option<Keeper>,
 }
 
 /// What a call refused for lack of it gets, once each.
@@ -52,8 +58,7 @@ impl Client {
     /// [`crate::ErrorKind::Profile`], [`crate::ErrorKind::PinMismatch`], [`crate::ErrorKind::ServerUntrusted`],
     /// [`crate::ErrorKind::Unavailable`].
     pub async fn connect(profile: &Profile) -> Result<Self, Error> {
-        let connections = Connections::open(profile, true).await?;
-        Ok(Self::over(connections, operator_of(profile)))
+        Ok(Self::over(Connections::open(profile, true).await?))
     }
 
     /// As [`Client::connect`], but connects with the first call: for programs that start before the
@@ -62,15 +67,17 @@ impl Client {
     /// # Errors
     /// [`crate::ErrorKind::Profile`].
     pub async fn connect_lazy(profile: &Profile) -> Result<Self, Error> {
-        let connections = Connections::open(profile, false).await?;
-        Ok(Self::over(connections, operator_of(profile)))
+        Ok(Self::over(Connections::open(profile, false).await?))
     }
 
-    fn over(connections: Connections, operator: Option<Operator>) -> Self {
+    fn over(connections: Connections) -> Self {
+        let profile = connections.profile();
         let shared = Arc::new(Shared {
+            token: profile.token_file.clone().map(TokenFile::new),
+            operator: operator_of(profile),
+            keeper: profile.renew.then(|| Keeper::start(profile)),
             connections,
             retry: Retry::default(),
-            operator,
         });
         Self {
             shared,
@@ -117,7 +124,7 @@ impl Client {
                 // a code is good once: a second try goes without, and is told so
                 let code = code.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let code = code.as_ref().map(|code| code.as_str());
-                let request = self.signed(message.clone(), left, code);
+                let request = self.signed(message.clone(), left, code)?;
                 let reply = call(self.shared.connections.next(), request).await?;
                 Ok(reply.into_inner())
             });
@@ -147,7 +154,7 @@ impl Client {
             // what is refused for lack of a session or code was not done, so it may be sent again
             let code = given.code.take();
             let code = code.as_ref().map(|code| code.as_str());
-            let request = self.signed(message.clone(), self.deadline, code);
+            let request = self.signed(message.clone(), self.deadline, code)?;
             match call(self.shared.connections.next(), request).await {
                 Ok(reply) => return Ok(reply.into_inner()),
                 Err(status) => self.answer_for(&mut given, status.into()).await?,
@@ -159,6 +166,13 @@ impl Client {
     #[must_use]
     pub fn operator(&self) -> Option<&Operator> {
         self.shared.operator.as_ref()
+    }
+
+    /// Counts the renewals of our certificate, where the profile has the client renew it.
+    #[must_use]
+    pub fn renewals(&self) -> Option<watch::Receiver<u64>> {
+        let keeper = self.shared.keeper.as_ref()?;
+        Some(keeper.renewals.clone())
     }
 
     /// Opens a session; calls carry it from then on.
@@ -219,12 +233,16 @@ impl Client {
         message: Message,
         left: Duration,
         code: Option<&str>,
-    ) -> Request<Message> {
+    ) -> Result<Request<Message>, Error> {
         let mut request = timed(message, left);
         if let Some(operator) = self.operator() {
             operator.sign(&mut request, code);
         }
-        request
+        if let Some(token) = &self.shared.token {
+            let value = token.authorization()?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        Ok(request)
     }
 
     /// As another operator, or as nobody but the certificate. Shares nothing with `self` but the profile's
@@ -261,7 +279,7 @@ fn timed<Message>(message: Message, left: Duration) -> Request<Message> {
 macro_rules! stubs {
     ($($(#[$doc:meta])* $name:ident $stub:ident),+ $(,)?) => {
         /// The generated stubs, for the control plane and for what the typed calls do not offer. They
-        /// neither retry nor know the client's deadline, only the 60 s that no call outlasts;
+        /// neither retry, nor carry a session or an access token, nor know the client's deadline, only the 60 s that no call outlasts;
         /// [`Client::repeat`] and [`Client::once`] do. Turn a
         /// [`Status`] into an [`Error`] with `Error::from`.
         impl Client {$(
@@ -286,6 +304,8 @@ stubs! {
     auth AuthServiceClient,
     /// The key-operation log.
     audit AuditServiceClient,
+    /// What the built-in authority certifies.
+    identity IdentityServiceClient,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod watched;
 use crate::error::{Error, ErrorKind};
 use crate::pin::{PinMismatch, ServerVerifier};
 use crate::profile::Profile;
+use crate::stamp::Stamp;
 use hyper_util::rt::TokioIo;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -17,8 +18,8 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -34,13 +35,22 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// No call of any stub waits longer for the head of its answer.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Several connections, at least one, taken in turn.
+/// Several connections, at least one, taken in turn; made anew when the files of our certificate change.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    first: Channel,
-    others: Box<[Channel]>,
+    profile: Profile,
+    set: RwLock<Arc<Set>>,
     next: AtomicUsize,
     refusal: Arc<Refusal>,
+}
+
+/// Connections that show one certificate.
+#[derive(Debug)]
+struct Set {
+    first: Channel,
+    others: Box<[Channel]>,
+    // as its files were when they were tried last, good or bad
+    stamp: Stamp,
 }
 
 impl Connections {
@@ -49,20 +59,50 @@ impl Connections {
     /// # Errors
     /// [`ErrorKind::Profile`] for files and settings; with `eager` also what is said of [`DialError`].
     pub(crate) async fn open(profile: &Profile, eager: bool) -> Result<Self, Error> {
-        let dialer = Dialer::new(profile)?;
+        let refusal = Arc::default();
+        let stamp = stamp(profile);
+        let dialer = Dialer::new(profile, &refusal)?;
         let endpoint = endpoint(profile)?;
-        let lazy = || endpoint.connect_with_connector_lazy(dialer.clone());
         let first = if eager {
             endpoint.connect_with_connector(dialer.clone()).await?
         } else {
-            lazy()
+            endpoint.connect_with_connector_lazy(dialer.clone())
         };
         Ok(Self {
-            first,
-            others: (1..profile.connections).map(|_| lazy()).collect(),
+            set: RwLock::new(Arc::new(Set::new(
+                profile, &endpoint, &dialer, first, stamp,
+            ))),
+            profile: profile.clone(),
             next: AtomicUsize::new(0),
-            refusal: Arc::clone(&dialer.refusal),
+            refusal,
         })
+    }
+
+    /// The connections of the certificate that the files hold now. Files that cannot be used leave everything as it
+    /// is: they are tried again when they change again.
+    fn present(&self) -> Arc<Set> {
+        let stamp = stamp(&self.profile);
+        let set = Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner));
+        if set.stamp == stamp {
+            return set;
+        }
+        let mut held = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        if held.stamp != stamp {
+            let tried = self.anew(stamp.clone());
+            *held = Arc::new(tried.unwrap_or_else(|_| Set {
+                first: held.first.clone(),
+                others: held.others.clone(),
+                stamp,
+            }));
+        }
+        Arc::clone(&held)
+    }
+
+    fn anew(&self, stamp: Stamp) -> Result<Set, Error> {
+        let dialer = Dialer::new(&self.profile, &self.refusal)?;
+        let endpoint = endpoint(&self.profile)?;
+        let first = endpoint.connect_with_connector_lazy(dialer.clone());
+        Ok(Set::new(&self.profile, &endpoint, &dialer, first, stamp))
     }
 
     /// A call that broke without an answer: perhaps because the server refused our certificate, which
@@ -80,10 +120,37 @@ impl Connections {
 
     /// The next one in turn.
     pub(crate) fn next(&self) -> Channel {
+        let set = self.present();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let index = turn % (self.others.len() + 1);
-        self.others.get(index).unwrap_or(&self.first).clone()
+        let index = turn % (set.others.len() + 1);
+        set.others.get(index).unwrap_or(&set.first).clone()
     }
+
+    /// Of the connections.
+    pub(crate) const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+}
+
+impl Set {
+    fn new(
+        profile: &Profile,
+        endpoint: &Endpoint,
+        dialer: &Dialer,
+        first: Channel,
+        stamp: Stamp,
+    ) -> Self {
+        let lazy = |_| endpoint.connect_with_connector_lazy(dialer.clone());
+        Self {
+            first,
+            others: (1..profile.connections).map(lazy).collect(),
+            stamp,
+        }
+    }
+}
+
+fn stamp(profile: &Profile) -> Stamp {
+    Stamp::of(profile.certificate.iter().chain(&profile.key))
 }
 
 fn endpoint(profile: &Profile) -> Result<Endpoint, Error> {
@@ -135,7 +202,7 @@ impl DialError {
 }
 
 impl Dialer {
-    fn new(profile: &Profile) -> Result<Self, Error> {
+    fn new(profile: &Profile, refusal: &Arc<Refusal>) -> Result<Self, Error> {
         let server_name = ServerName::try_from(profile.server_name.clone());
         let server_name = server_name.map_err(|error| {
             let message = "`server_name` must be a DNS name or an IP address";
@@ -147,7 +214,7 @@ impl Dialer {
             address,
             server_name,
             tls,
-            refusal: Arc::default(),
+            refusal: Arc::clone(refusal),
         })
     }
 
@@ -218,17 +285,22 @@ fn tls_config(profile: &Profile) -> Result<ClientConfig, Error> {
         }
     };
     let verifier = ServerVerifier::new(profile.pins.clone(), authority, Arc::clone(&provider));
-    let chain = certificates(&profile.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&profile.key);
-    let key = key.map_err(|error| unusable(&profile.key, error))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-    let mut config = builder
+    let builder = builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| unusable(&profile.certificate, error))?;
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match (&profile.certificate, &profile.key) {
+        (Some(certificate), Some(key)) => {
+            let chain = certificates(certificate)?;
+            let read = PrivateKeyDer::from_pem_file(key);
+            let key = read.map_err(|error| unusable(key, error))?;
+            let config = builder.with_client_auth_cert(chain, key);
+            config.map_err(|error| unusable(certificate, error))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)

@@ -64,6 +64,7 @@ pub mod data_key;
 pub mod error;
 pub mod field;
 pub mod file;
+pub mod identity;
 pub mod inspect;
 mod label;
 pub mod name;
@@ -74,7 +75,9 @@ mod random;
 mod retry;
 pub mod row;
 pub mod source;
+mod stamp;
 pub mod stream;
+mod token;
 pub mod wrapped;
 
 pub use calls::{Decrypted, ENCRYPT_MAX, RewrapRequest, Rewrapped};

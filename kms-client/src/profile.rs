@@ -12,15 +12,18 @@ const CONNECTIONS_DEFAULT: usize = 2;
 /// Most connections of one client.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Where the service is, what proves that it is the right one, and the certificate that we show it.
+/// Where the service is, what proves that it is the right one, and what proves who we are: a certificate, an access
+/// token, or both.
 ///
 /// ```toml
 /// address = "127.0.0.1:7400"
 /// server_name = "localhost"        # default: the host of the address
 /// ca = "pki/ca.pem"                # optional
 /// pins = ["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
-/// certificate = "pki/service.pem"
+/// certificate = "pki/service.pem"  # with `key`; read again when they change
 /// key = "pki/service.key"
+/// renew = false                    # optional: the service's own authority made the certificate; renew it in time
+/// token_file = "/run/token"        # optional: an OAuth 2.0 access token, read again when the file changes
 /// connections = 2                  # optional, 1 to 64
 /// dev_mode = false                 # optional: the service keeps its unsealing secret beside its data
 /// [operator]                       # optional: a person, who logs in
@@ -40,10 +43,14 @@ pub struct Profile {
     pub ca: Option<PathBuf>,
     /// SHA-256 of the server's SubjectPublicKeyInfo; one of them must match, at least one stands here.
     pub pins: Vec<Pin>,
-    /// PEM file of our certificate and its chain.
-    pub certificate: PathBuf,
-    /// PEM file of our private key.
-    pub key: PathBuf,
+    /// PEM file of our certificate and its chain; together with `key`, or neither.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of our private key; may be the same file.
+    pub key: Option<PathBuf>,
+    /// The client library renews the certificate at two thirds of its life, in one file with its key.
+    pub renew: bool,
+    /// File with an access token, which each call carries.
+    pub token_file: Option<PathBuf>,
     /// Connections to keep, 1 to 64. Each is served by one of the service's threads.
     pub connections: usize,
     /// The service is a development one: programs say so loudly.
@@ -59,8 +66,11 @@ struct ProfileFile {
     server_name: Option<String>,
     ca: Option<PathBuf>,
     pins: Vec<String>,
-    certificate: PathBuf,
-    key: PathBuf,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    #[serde(default)]
+    renew: bool,
+    token_file: Option<PathBuf>,
     connections: Option<usize>,
     #[serde(default)]
     dev_mode: bool,
@@ -122,12 +132,24 @@ impl Profile {
         if operator.as_ref().is_some_and(answers) && !file.dev_mode {
             return Err("`operator.password_file` and `totp_file` are for `dev_mode` only".into());
         }
+        match (&file.certificate, &file.key, &file.token_file) {
+            (Some(_), Some(_), _) | (None, None, Some(_)) => {}
+            (None, None, None) => {
+                return Err("`certificate` and `key`, or `token_file`, must be there".into());
+            }
+            _ => return Err("`certificate` and `key` must stand together".into()),
+        }
+        if file.renew && (file.certificate.is_none() || file.certificate != file.key) {
+            return Err("`renew` needs `certificate` and `key` in one and the same file".into());
+        }
         Ok(Self {
             server_name: file.server_name.unwrap_or_else(|| host.to_owned()),
             ca: file.ca.map(|path| directory.join(path)),
             pins,
-            certificate: directory.join(file.certificate),
-            key: directory.join(file.key),
+            certificate: file.certificate.map(|path| directory.join(path)),
+            key: file.key.map(|path| directory.join(path)),
+            renew: file.renew,
+            token_file: file.token_file.map(|path| directory.join(path)),
             connections,
             dev_mode: file.dev_mode,
             operator,
@@ -156,8 +178,9 @@ mod tests {
     #[test]
     fn paths_start_at_the_profile_and_the_name_at_the_address() {
         let profile = Profile::parse(GOOD, Path::new("/etc/crm")).unwrap();
-        assert_eq!(profile.certificate, Path::new("/etc/crm/pki/service.pem"));
-        assert_eq!(profile.key, Path::new("/abs/service.key"));
+        let path = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(profile.certificate, path("/etc/crm/pki/service.pem"));
+        assert_eq!(profile.key, path("/abs/service.key"));
         assert_eq!(profile.server_name, "127.0.0.1");
         assert_eq!(profile.connections, CONNECTIONS_DEFAULT);
         let six = GOOD.replace("127.0.0.1:", "[::1]:");
@@ -179,12 +202,25 @@ mod tests {
                 "pins",
             ),
             ("certificate", "connections = 0\ncertificate", "connections"),
+            ("certificate", "renew = true\ncertificate", "renew"),
+            ("certificate = \"pki/service.pem\"", "", "together"),
         ] {
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD);
             let error = Profile::parse(&text, Path::new("")).unwrap_err();
             assert!(error.contains(named), "{error}");
         }
+        let token = GOOD
+            .replace(
+                "certificate = \"pki/service.pem\"",
+                "token_file = \"token\"",
+            )
+            .replace("key = \"/abs/service.key\"", "");
+        let profile = Profile::parse(&token, Path::new("/run")).unwrap();
+        assert_eq!(profile.token_file.as_deref(), Some(Path::new("/run/token")));
+        let nothing = token.replace("token_file = \"token\"", "");
+        let error = Profile::parse(&nothing, Path::new("")).unwrap_err();
+        assert!(error.contains("token_file"), "{error}");
         let error = Profile::load("/nonexistent/service.toml").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Profile);
         assert!(error.to_string().contains("/nonexistent/service.toml"));

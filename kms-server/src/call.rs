@@ -20,6 +20,7 @@ mod policies;
 mod render;
 pub mod road;
 mod scribe;
+mod services;
 mod shred;
 mod system;
 mod ticket;
@@ -30,6 +31,7 @@ pub use system::Facts as SystemFacts;
 
 use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
+use crate::config::services::Services;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::live::gate::Gate;
@@ -47,7 +49,7 @@ use kms_core::engine::approval::gate::Gated;
 use kms_core::engine::index::request_fingerprint;
 use kms_core::engine::{Moment, Refusal, Snapshot, View};
 use kms_core::entropy::{Entropy, make_bytes};
-use kms_core::name::{KeyId, VersionNumber};
+use kms_core::name::{KeyId, TrustDomain, VersionNumber};
 use kms_core::policy::ApprovalRules;
 use kms_core::reason::Reason;
 use operation::{At, Operation, Refused, Scene};
@@ -84,6 +86,8 @@ pub struct Parts {
     pub rules: ApprovalRules,
     /// Where people are told what they should hear of without asking.
     pub notices: Notices,
+    /// The built-in certificate authority; `None` where it is off.
+    pub services: Option<Services>,
 }
 
 /// The road.
@@ -97,6 +101,7 @@ pub struct Service {
     facts: SystemFacts,
     rules: ApprovalRules,
     notices: Notices,
+    services: Option<Services>,
     bounds: Bounds,
     gatekeeper: Gatekeeper,
     scribe: Scribe,
@@ -130,6 +135,7 @@ impl Service {
             facts: parts.facts,
             rules: parts.rules,
             notices: parts.notices,
+            services: parts.services,
         })
     }
 
@@ -245,12 +251,18 @@ impl Service {
         message: &O::Message,
         body: &Bytes,
     ) -> Result<Gated<O::Reply>, Refused> {
+        // revoked meanwhile: what is decided on this snapshot is decided by it alone
+        if !self.stands(&held.snapshot, ticket) {
+            return Err(Reason::Unauthenticated.into());
+        }
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,
             decide: ticket.deciding(&*held.in_force),
             circumstances: ticket.circumstances(),
             pager: self.pager(live, ticket),
+            shown: ticket.shown(),
+            domain: self.domain(),
         };
         let prepared = O::prepare(message, &at)?;
         let refused = |refusal: Refusal| {
@@ -298,6 +310,7 @@ impl Service {
             },
             idempotency,
             rules: &self.rules,
+            issuing: self.issuing(live),
         };
         let decided = O::decide(&prepared.input, &scene).await;
         let decided = decided.map_err(&refused)?;
@@ -305,6 +318,10 @@ impl Service {
         let asked = marked.map(|marked| (marked, message.encode_to_vec()));
         self.gated(live, ticket, &scene, asked, decided)
             .map_err(refused)
+    }
+
+    fn domain(&self) -> Option<&TrustDomain> {
+        self.services.as_ref().map(|it| &it.trust_domain)
     }
 
     fn pager<'a>(&self, live: &'a Live, ticket: &Ticket<'a>) -> Pager<'a> {
@@ -328,6 +345,8 @@ impl Service {
             snapshot,
             usage: &usage,
             pager: self.pager(live, ticket),
+            domain: self.domain(),
+            now: ticket.at.time,
         };
         O::answer(message, reply, &renderer)
     }

@@ -6,11 +6,13 @@
 mod bounds;
 mod file;
 pub mod issuer;
+pub mod services;
 
 use issuer::Issuer;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::policy::ApprovalRules;
 use kms_core::policy::role::RoleTable;
+use services::Services;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,8 @@ pub struct Config {
     pub key_durability: KeyDurability,
     /// A development instance; clients are told.
     pub dev_mode: bool,
+    /// The built-in certificate authority; `None` where it is off.
+    pub services: Option<Services>,
     /// The people who administer the service.
     pub operators: Operators,
     /// What needs the word of others.

@@ -5,13 +5,13 @@
 //! Each part is made under another name and renamed when it is whole, `kms.toml` last: a first start
 //! that was cut off anywhere is completed by the next one.
 
-mod data;
 mod people;
 mod pki;
 mod samples;
 mod text;
 
 use crate::config::{Config, Data};
+use crate::installation::{make_data, verifier_key, write};
 use crate::seal::Keyring;
 use crate::seal::passphrase::Passphrase;
 use crate::system::clock::Clock;
@@ -117,7 +117,8 @@ fn make(
         directory: place.join("data"),
     };
     if !data.directory.exists() {
-        data::make(place, &passphrase, clock, entropy)?;
+        let people = |index: &_| people::make(place, index, clock.now(), entropy);
+        make_data(place, &passphrase, clock, entropy, people)?;
     }
     let keyring = Keyring::open(&data.keyring())?;
     let fingerprint = keyring.publics().instance.fingerprint();
@@ -165,16 +166,8 @@ fn write_public_files(
         let path = place.join(format!("{who}.toml"));
         write(&path, &text::profile(who, Some(name), listen, &pins))?;
     }
-    let key = text::verifier_key(&config.audit.name, &keyring.publics().instance);
+    let key = verifier_key(&config.audit.name, &keyring.publics().instance);
     write(&place.join("audit.pub"), &key)
-}
-
-/// Writes a file that is no secret, unless it says just that already.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
-        return Ok(());
-    }
-    private_file::replace(path, text.as_bytes()).map_err(|error| Failure::io(path, &error))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

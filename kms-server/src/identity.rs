@@ -1,6 +1,7 @@
 //! Who is at the other end: TLS configuration, trust, and the principal of a certificate. Never
 //! decides what a principal may do, and never reads a certificate from a header.
 
+pub mod authority;
 pub mod authorization;
 pub mod certificate;
 pub mod connection;
@@ -161,6 +162,18 @@ impl Identity {
     #[must_use]
     pub fn roles_of(&self, name: &PrincipalName) -> Roles {
         self.principals.of(name)
+    }
+
+    /// Whether a listener takes this chain, leaf first, at `now`.
+    ///
+    /// # Errors
+    /// What rustls says of it.
+    pub fn accepts(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: Timestamp,
+    ) -> Result<(), rustls::Error> {
+        self.trust.load().verify(chain, now)
     }
 
     /// The principal of a call as of now: asked on every call, because certificates and tokens expire and are

@@ -19,5 +19,8 @@ pub mod call;
 pub mod grpc;
 pub mod jobs;
 
+pub mod installation;
+
 pub mod dev;
+pub mod init;
 pub mod serve;

@@ -15,6 +15,7 @@ pub mod state;
 pub use opening::{OpenError, Parts};
 
 use crate::audit_log::{Signed, Space};
+use crate::identity::authority::Authority;
 use crate::store::{Change, ChangeError, Published, Records, Writer};
 use alarms::Alarms;
 use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
@@ -56,6 +57,8 @@ pub struct Keys {
     pub instance: InstanceKey,
     /// Opens what was written to the log while sealed.
     pub intake: IntakeKey,
+    /// The built-in certificate authority, where the installation has one.
+    pub authority: Option<Authority>,
 }
 
 /// A change as the road hands it in.

@@ -6,6 +6,7 @@ use kms_core::cipher::system_entropy::SystemEntropy;
 use kms_core::entropy::Entropy;
 use kms_server::config::Config;
 use kms_server::dev::{self, Options};
+use kms_server::init;
 use kms_server::serve::{self, Running, Start};
 use kms_server::system::clock::{Clock, SystemClock};
 use kms_server::system::failure::{Failure, FailureKind};
@@ -39,6 +40,28 @@ enum Command {
         /// The configuration file (TOML).
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Make the first files of a production installation in a new directory: configuration, certificates, store, the
+    /// seal under a generated passphrase, the first operator's enrolment token.
+    Init {
+        /// Its directory; must not be there.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// DNS name or address by which clients reach it; may stand several times, the first stands in profiles.
+        #[arg(long = "name", value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Where it listens.
+        #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7400")]
+        listen: SocketAddr,
+        /// Trust domain of the certificates that it makes [default: the first name].
+        #[arg(long, value_name = "DOMAIN")]
+        trust_domain: Option<String>,
+        /// The first operator.
+        #[arg(long, value_name = "USER", default_value = "admin")]
+        operator: String,
+        /// New file for the passphrase, instead of showing it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Make a development installation, or resume it, and serve it on this machine only.
     Dev {
@@ -82,6 +105,30 @@ fn start(command: Command) -> Result<(), Failure> {
                 datasets: Vec::new(),
             };
             serve_until_stopped(start, "")
+        }
+        Command::Init {
+            dir,
+            names,
+            listen,
+            trust_domain,
+            operator,
+            passphrase_file,
+        } => {
+            let options = init::Options {
+                directory: dir,
+                listen,
+                names,
+                trust_domain,
+                operator,
+                passphrase_file,
+            };
+            let made = init::make(&options, &clock, &*entropy)?;
+            let mut out = io::stdout().lock();
+            let told = out.write_all(made.announcement.as_bytes());
+            told.and_then(|()| out.flush()).map_err(|error| {
+                let message = format!("nobody was told the secrets: {error}");
+                Failure::new(FailureKind::Other, message)
+            })
         }
         Command::Dev {
             dir,

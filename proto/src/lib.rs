@@ -37,3 +37,6 @@ pub const APPROVAL_METADATA: &str = "kms-approval";
 
 /// Metadata of an `ErrorInfo`: the pending approval that others must sign.
 pub const APPROVAL_INFO: &str = "approval";
+
+/// Metadata key of a call: a one-time enrolment token of the built-in authority, as it was printed.
+pub const ENROLMENT_METADATA: &str = "kms-enrolment";

@@ -30,6 +30,7 @@ redacted!(
     ConfirmEnrolmentResponse,
     AddOperatorResponse,
     ResetOperatorMfaResponse,
+    AddServiceResponse,
 );
 
 #[cfg(test)]

@@ -18,5 +18,6 @@ pub mod daemon;
 pub mod gauge;
 pub mod in_process;
 pub mod operator;
+pub mod production;
 pub mod rpc;
 pub mod wire;

@@ -6,7 +6,7 @@ pub(crate) mod value;
 
 use crate::command::{
     approval, audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login,
-    man, mfa, operator, password, policy, rewrap, seal, shred, status, unseal, witness,
+    man, mfa, operator, password, policy, rewrap, seal, service, shred, status, unseal, witness,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Policy(policy::Policy),
     #[command(subcommand)]
     Approval(approval::Approval),
+    #[command(subcommand)]
+    Service(service::Service),
     Status(status::Status),
     Seal(seal::Seal),
     Unseal(unseal::Unseal),
@@ -242,6 +244,13 @@ mod tests {
             "kms policy apply policies --replaces 3",
             "kms policy show --at 2h",
             "kms policy test operators/alice RotateDataset files --mfa-age 10 --source 10.0.0.1",
+            "kms service add web",
+            "kms service add ops-laptop --desk --again --address kms.example:7400",
+            "kms service list --output json",
+            "kms service revoke web --confirm web",
+            "kms service enroll --token kms-enrol-1.AAAA --dir d",
+            "kms service enroll --token-file - --dir d",
+            "kms service renew --if-due",
             "kms clock confirm --now 2026-11-24T06:00:00Z",
             "kms completions bash",
             "kms man",
@@ -294,6 +303,8 @@ mod tests {
             "kms policy apply",
             "kms policy show --at 2h --generation 2",
             "kms login alice",
+            "kms service enroll",
+            "kms service enroll --token a --token-file b",
             "kms mfa enroll",
             "kms --output yaml status",
         ] {

@@ -20,6 +20,7 @@ pub(crate) mod policy;
 pub(crate) mod reencrypt;
 pub(crate) mod rewrap;
 pub(crate) mod seal;
+pub(crate) mod service;
 pub(crate) mod shred;
 pub(crate) mod status;
 pub(crate) mod unseal;
@@ -77,6 +78,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Operator(command) => command.run(session).await,
         Command::Approval(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,
+        Command::Service(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,
         Command::Unseal(command) => command.run(session).await,

@@ -108,7 +108,8 @@ pub(crate) struct SessionFile(PathBuf);
 impl SessionFile {
     /// One for each service, operator and certificate.
     pub(crate) fn of(profile: &Profile, user: &str) -> Self {
-        let certificate = profile.certificate.to_string_lossy();
+        let certificate = profile.certificate.as_deref().unwrap_or(Path::new(""));
+        let certificate = certificate.to_string_lossy();
         let named = format!("{}-{user}-{certificate}", profile.address);
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let name: String = named.chars().map(plain).collect();

@@ -54,6 +54,8 @@ impl Session {
             let mut profile = Profile::load(self.profile()?)?;
             // one command, one connection: each is logged
             profile.connections = 1;
+            // a command that ends early must not leave a renewal half done
+            profile.renew = false;
             let operator = self.operator(&profile);
             let client = Client::connect(&profile).await?.with_operator(operator);
             Ok::<_, Failure>(client.with_deadline(DEADLINE))
@@ -128,7 +130,11 @@ impl Session {
         Ok(first)
     }
 
-    fn profile(&self) -> Result<PathBuf, Failure> {
+    /// The profile's file.
+    ///
+    /// # Errors
+    /// Usage, when none is named.
+    pub(crate) fn profile(&self) -> Result<PathBuf, Failure> {
         let named = self.global.profile.clone();
         let named = named.or_else(|| std::env::var_os("KMS_PROFILE").map(PathBuf::from));
         named.filter(|path| !path.as_os_str().is_empty()).ok_or_else(|| {

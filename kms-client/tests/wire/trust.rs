@@ -109,14 +109,14 @@ async fn missing_and_malformed_files_are_named() {
         ),
         (
             Profile {
-                certificate: peer.path("empty.pem"),
+                certificate: Some(peer.path("empty.pem")),
                 ..peer.profile()
             },
             "empty.pem",
         ),
         (
             Profile {
-                key: peer.path("client.pem"),
+                key: Some(peer.path("client.pem")),
                 ..peer.profile()
             },
             "client.pem",
@@ -133,8 +133,8 @@ async fn a_refused_certificate_is_said_to_be_refused() {
     let peer = Peer::start([]).await;
     let stranger = Peer::start([]).await;
     let profile = Profile {
-        certificate: stranger.path("client.pem"),
-        key: stranger.path("client.key"),
+        certificate: Some(stranger.path("client.pem")),
+        key: Some(stranger.path("client.key")),
         ..peer.profile()
     };
     let client = Client::connect(&profile).await.unwrap();

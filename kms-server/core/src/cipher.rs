@@ -3,6 +3,7 @@
 //! Never invents a construction: messages are C2SP chunked-encryption (crate `cobblestone`),
 //! derivations HKDF-SHA-512 (RFC 5869), keyed hashes HMAC-SHA-256 (RFC 2104).
 
+pub mod authority;
 pub mod jws;
 pub mod label;
 pub mod password;

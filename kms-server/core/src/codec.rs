@@ -1,5 +1,7 @@
 //! Bounded reading and writing of our own binary formats. Never allocates more than the input holds.
 
+pub mod typed;
+
 use data_encoding::BASE64URL_NOPAD;
 
 /// The bytes are not of this form.

@@ -16,6 +16,7 @@ pub mod policies;
 pub mod rewrap;
 pub mod rotate;
 pub mod scope;
+pub mod service;
 pub mod shred;
 pub mod snapshot;
 pub mod unwrap;

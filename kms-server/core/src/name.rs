@@ -3,10 +3,12 @@
 pub mod context;
 pub mod operator;
 mod principal;
+pub mod service;
 pub mod shred;
 
 pub use context::KeyContext;
 pub use operator::OperatorName;
+pub use service::{Purpose, ServiceName, TrustDomain};
 pub use shred::{AccountName, RetentionClass, SecretId, SecretKind, ShredScope, SubjectName};
 
 use std::fmt;

@@ -35,6 +35,8 @@ pub enum Authentication {
     Token = 4,
     /// Both, for the same principal or bound to one another.
     CertificateAndToken = 5,
+    /// A one-time token of the built-in authority, without a certificate: good for one call.
+    EnrolmentToken = 6,
 }
 
 /// Who calls, once identified.
@@ -68,7 +70,9 @@ impl Principal {
     /// A person: the name stands encrypted in the log, a service's in the clear.
     #[must_use]
     pub fn is_person(&self) -> bool {
-        self.authentication != Authentication::Internal && !self.roles.contains(Role::Service)
+        self.authentication != Authentication::Internal
+            && !self.roles.contains(Role::Service)
+            && !self.roles.contains(Role::Enrolling)
     }
 
     /// The roles that count: a certificate or token is nobody's person, and a session nobody's service.
@@ -82,6 +86,7 @@ impl Principal {
             | Authentication::CertificateAndToken => {
                 matches!(role, Role::Service | Role::OperatorCertificate)
             }
+            Authentication::EnrolmentToken => role == Role::Enrolling,
         };
         self.roles.only(counts)
     }

@@ -75,6 +75,8 @@ secret!(
     SetHashKey,
     /// Seed of the instance key (Ed25519, RFC 8032).
     InstanceSeed,
+    /// Seed of the built-in certificate authority's key (Ed25519, RFC 8032).
+    AuthoritySeed,
     /// Seed of a log key, which signs the audit log's checkpoints (Ed25519, RFC 8032).
     LogSeed,
     /// X25519 private key of the audit intake.

@@ -179,6 +179,7 @@ impl Service {
             principal,
             connection: None,
             trace: None,
+            enrolment: None,
             method: A::ACTION.as_str(),
             action: A::ACTION,
             service: self,

@@ -4,7 +4,7 @@
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
-use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope};
+use kms_core::name::{KeyContext, KeyId, RequestId, SecretId, ShredScope, TrustDomain};
 use kms_core::policy::{
     Action, ActionKind, ApprovalRules, Authorised, Circumstances, Decide, NotAllowed, Principal,
     Resource, authorise,
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::page::Pager;
 use super::render::Renderer;
+use super::services::Issuing;
 
 /// One RPC.
 pub(super) trait Operation {
@@ -67,6 +68,19 @@ pub(super) struct At<'a> {
     pub circumstances: Circumstances,
     /// For page tokens of this caller and method.
     pub pager: Pager<'a>,
+    /// What the caller shows.
+    pub shown: Shown,
+    /// Of the built-in authority, where it is on.
+    pub domain: Option<&'a TrustDomain>,
+}
+
+/// What a caller shows beside its name.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown {
+    /// SHA-256 of its certificate.
+    pub certificate: Option<[u8; 32]>,
+    /// Keyed hash of its enrolment token.
+    pub enrolment: Option<[u8; 32]>,
 }
 
 /// What approvers would see of a call beside its request.
@@ -87,6 +101,8 @@ pub(super) struct Scene<'a> {
     pub idempotency: Option<Idempotency>,
     /// What is configured to need the word of others.
     pub rules: &'a ApprovalRules,
+    /// The built-in authority, where it is on.
+    pub issuing: Option<Issuing<'a>>,
 }
 
 /// A request that was understood and allowed.

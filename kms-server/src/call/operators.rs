@@ -34,12 +34,13 @@ const USER_MAX: usize = 256;
 const CODE_MAX: usize = 64;
 
 /// Methods that a certificate of operators calls by itself: for the others a session speaks, if there is one.
-pub(super) const BY_CERTIFICATE: [&str; 5] = [
+pub(super) const BY_CERTIFICATE: [&str; 6] = [
     "Login",
     "BeginEnrolment",
     "ConfirmEnrolment",
     "Unseal",
     "RecoverOperator",
+    "RenewService",
 ];
 
 /// A field within its length.

@@ -7,7 +7,7 @@ use kms_core::engine::{Refusal, ShredFace, Snapshot};
 use kms_core::key::record::{
     Compromise, DatasetPolicy, Revision, ShredState, UsageRecord, VersionState,
 };
-use kms_core::name::{DatasetName, KeyId, ShredScope, VersionNumber};
+use kms_core::name::{DatasetName, KeyId, ShredScope, TrustDomain, VersionNumber};
 use kms_core::time::Timestamp;
 use kms_proto::v1;
 use std::time::Duration;
@@ -157,6 +157,10 @@ pub(super) struct Renderer<'a> {
     pub usage: Usage<'a>,
     /// Page tokens of this caller and method.
     pub pager: Pager<'a>,
+    /// Of the built-in authority, where it is on.
+    pub domain: Option<&'a TrustDomain>,
+    /// When the call came.
+    pub now: Timestamp,
 }
 
 impl Renderer<'_> {

@@ -33,6 +33,8 @@ pub struct Credentials {
     pub code: Option<zeroize::Zeroizing<String>>,
     /// The approval that the call uses.
     pub approval: Option<ApprovalId>,
+    /// A one-time enrolment token, as typed.
+    pub enrolment: Option<zeroize::Zeroizing<String>>,
 }
 
 /// One call (one message of a stream) that arrived whole and within the limits.

@@ -2,7 +2,7 @@
 //! was logged (deadline, caller gone) is logged by its ticket.
 
 use super::lane::Lane;
-use super::operation::Refused;
+use super::operation::{Refused, Shown};
 use super::scribe::Author;
 use super::{Service, scribe};
 use crate::audit_log::{Submission, UsageMark};
@@ -27,6 +27,8 @@ pub(super) struct Ticket<'a> {
     pub principal: &'a Principal,
     pub connection: Option<&'a Connection>,
     pub trace: Option<[u8; 16]>,
+    /// Keyed hash of the enrolment token that it came with.
+    pub enrolment: Option<[u8; 32]>,
     /// The method's name; page tokens belong to it.
     pub method: &'static str,
     /// What it turned out to be.
@@ -59,6 +61,15 @@ impl Ticket<'_> {
     pub(super) fn deciding<'d>(&self, decide: &'d dyn Decide) -> &'d dyn Decide {
         self.policy.set(decide.revision());
         decide
+    }
+
+    /// What the caller shows.
+    pub(super) fn shown(&self) -> Shown {
+        let presented = self.connection.and_then(Connection::presented);
+        Shown {
+            certificate: presented.map(|presented| *presented.sha256()),
+            enrolment: self.enrolment,
+        }
     }
 
     /// Where from and when.

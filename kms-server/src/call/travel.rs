@@ -4,7 +4,7 @@ use super::lane::Lane;
 use super::operation::{Operation, Refused};
 use super::road::{Credentials, Early, Incoming, Road, Shed};
 use super::ticket::Ticket;
-use super::{Service, approval, control, data_plane, operators, render, shred};
+use super::{Service, approval, control, data_plane, operators, render, services, shred};
 use bytes::Bytes;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::Refusal;
@@ -38,6 +38,7 @@ impl Service {
             principal,
             connection: Some(connection),
             trace,
+            enrolment: None,
             method: "",
             action: Action::Refuse,
             service: self,
@@ -54,13 +55,19 @@ impl Service {
         let known = self
             .identity
             .identify(&call.connection, &call.authorization, now);
-        let principal = match known.await {
-            Ok(principal) => principal,
-            Err(reason) => {
-                self.strangers
-                    .note(call.connection.peer().ip(), reason, now);
-                return Err(reason.into());
-            }
+        let known = known
+            .await
+            .and_then(|principal| self.enrolled(principal, &call.connection));
+        let (principal, enrolment) = match known {
+            Ok(principal) => (principal, None),
+            Err(reason) => match self.enrolling(&call, now) {
+                Some((principal, token)) => (principal, Some(token)),
+                None => {
+                    let source = call.connection.peer().ip();
+                    self.strangers.note(source, reason, now);
+                    return Err(reason.into());
+                }
+            },
         };
         let certificate = principal;
         let mut session = None;
@@ -73,6 +80,7 @@ impl Service {
         ticket.method = call.method.name;
         let credentials = call.credentials.as_deref();
         ticket.approval = credentials.and_then(|given| given.approval);
+        ticket.enrolment = enrolment;
         self.dispatch(lane, &mut ticket, &call, &certificate).await
     }
 
@@ -251,6 +259,28 @@ impl Service {
             "ResetOperatorMfa" => Box::pin(self.one::<ResetMfa>(lane, ticket, call)).await,
             "SetOperatorRoles" => Box::pin(self.one::<SetRoles>(lane, ticket, call)).await,
             _ => {
+                self.dispatch_identity(lane, ticket, call, certificate)
+                    .await
+            }
+        }
+    }
+
+    /// `IdentityService`; what is no method of it either does not exist.
+    async fn dispatch_identity(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+        certificate: &Principal,
+    ) -> Result<Bytes, Refusal> {
+        use services::{Add, Enrol, List, Renew, Revoke};
+        match call.method.name {
+            "AddService" => Box::pin(self.one::<Add>(lane, ticket, call)).await,
+            "ListServices" => Box::pin(self.one::<List>(lane, ticket, call)).await,
+            "RevokeService" => Box::pin(self.one::<Revoke>(lane, ticket, call)).await,
+            "EnrolService" => Box::pin(self.one::<Enrol>(lane, ticket, call)).await,
+            "RenewService" => Box::pin(self.one::<Renew>(lane, ticket, call)).await,
+            _ => {
                 self.dispatch_approval(lane, ticket, call, certificate)
                     .await
             }
@@ -338,7 +368,8 @@ impl Road for Service {
         let known = self
             .identity
             .identify(connection, &early.authorization, now)
-            .await;
+            .await
+            .and_then(|principal| self.enrolled(principal, connection));
         let (Ok(principal), false) = (known, early.reason == Reason::ResourceExhausted) else {
             self.strangers
                 .note(connection.peer().ip(), early.reason, now);

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod issuers;
+mod services;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
 use super::{
@@ -14,6 +15,7 @@ use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
 use kms_core::policy::role::{Role, RoleTable, Roles};
 use serde::Deserialize;
+use services::ServicesTable;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -37,6 +39,7 @@ tables! {
         principals: BTreeMap<String, Vec<String>>, issuers: Vec<IssuerTable>,
         operators: OperatorsTable, policies: PoliciesTable, approvals: ApprovalsTable,
         notices: NoticesTable, log: LogTable,
+        services: ServicesTable,
     }
     ServerTable {
         listen: String, client_certificate: String, reflection: bool, web_origins: Vec<String>,
@@ -81,7 +84,7 @@ pub(super) fn parse(
             })
             .transpose()?,
     )?;
-    Ok(Config {
+    let config = Config {
         server: server(file.server.unwrap_or_default())?,
         tls: tls(&file.tls.unwrap_or_default(), places)?,
         data: Data {
@@ -111,10 +114,13 @@ pub(super) fn parse(
         notice_command: approvals::notice(file.notices.unwrap_or_default().command)?,
         issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
         policies: policies(file.policies, places)?,
+        services: services::services(file.services)?,
         key_durability,
         dev_mode: file.dev_mode.unwrap_or(false),
         log: log(&file.log.unwrap_or_default())?,
-    })
+    };
+    services::check(&config)?;
+    Ok(config)
 }
 
 fn read(text: &str) -> Result<File, Problem> {

@@ -2,9 +2,9 @@
 //! revocation list, and a second server key that is only kept for its pin. For development alone: the
 //! authority's key lies beside the rest.
 
+use crate::installation;
 use crate::system::failure::{Failure, FailureKind};
 use crate::system::{directory, private_file};
-use kms_core::cipher::sha256;
 use kms_core::time::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
@@ -99,9 +99,7 @@ pub(super) fn pins(place: &Path) -> Result<[String; 2], Failure> {
         let key = KeyPair::from_pem(text).map_err(|error| {
             Failure::new(FailureKind::Other, format!("{}: {error}", path.display()))
         })?;
-        let hash = sha256(&[&key.subject_public_key_info()]);
-        let text = data_encoding::BASE64.encode(&hash);
-        Ok::<_, Failure>(format!("sha256/{text}"))
+        Ok::<_, Failure>(installation::pin(&key.subject_public_key_info()))
     };
     Ok([pin("server.key")?, pin("server-backup.key")?])
 }

@@ -215,7 +215,7 @@ fn a_configuration_that_listens_wider_is_refused_too() {
 fn the_verifier_key_is_a_signed_note_key() {
     use kms_core::cipher::sha256;
     use kms_core::cipher::signature::PublicKey;
-    let text = text::verifier_key("kms-dev", &PublicKey([7; 32]));
+    let text = verifier_key("kms-dev", &PublicKey([7; 32]));
     let (name, rest) = text.trim_end().split_once('+').unwrap();
     let (id, key) = rest.split_once('+').unwrap();
     let key = data_encoding::BASE64.decode(key.as_bytes()).unwrap();

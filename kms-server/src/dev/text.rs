@@ -2,9 +2,7 @@
 
 use crate::config::Config;
 use crate::seal::Keyring;
-use kms_core::cipher::sha256;
-use kms_core::cipher::signature::{Fingerprint, PublicKey};
-use kms_core::codec::hex;
+use kms_core::cipher::signature::Fingerprint;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -45,17 +43,6 @@ pub(super) fn profile(
          dev_mode = true\n\
          {operator}"
     )
-}
-
-/// The instance's public key as a verifier key of signed notes (C2SP signed-note):
-/// `name+hash+base64(1, key)`, the hash being the first 4 bytes of SHA-256(name, line end, 1, key).
-pub(super) fn verifier_key(name: &str, key: &PublicKey) -> String {
-    const ED25519: u8 = 1;
-    let hash = sha256(&[name.as_bytes(), b"\n", &[ED25519], &key.0]);
-    let (id, _) = hash.split_at(4);
-    let typed = [&[ED25519], key.0.as_slice()].concat();
-    let text = data_encoding::BASE64.encode(&typed);
-    format!("{name}+{}+{text}\n", hex(id))
 }
 
 /// What whoever started it must know, and can do next.

@@ -76,21 +76,31 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Malformed
     }))
 }
 
-/// An operator's session and code and the approval that is used, where the head has them in their form: each at most once. What is not in
-/// its form is none: who sends it is told to log in.
+/// An operator's session and code, the approval that is used, or an enrolment token, where the head has them in their form:
+/// each at most once. What is not in its form is none: who sends it is told to log in, or nobody.
 #[must_use]
 pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let session = single(headers, kms_proto::SESSION_METADATA).and_then(token_hash);
     let code = single(headers, kms_proto::CODE_METADATA).filter(|code| code.len() <= CODE_MAX);
-    let code = code.and_then(|code| str::from_utf8(code).ok());
     let approval = single(headers, kms_proto::APPROVAL_METADATA);
     let approval = approval.and_then(|name| str::from_utf8(name).ok());
     let approval = approval.and_then(|name| ApprovalId::parse_resource(name).ok());
-    (session.is_some() || code.is_some() || approval.is_some()).then(|| Credentials {
-        session,
-        code: code.map(|code| Zeroizing::new(code.to_owned())),
-        approval,
-    })
+    let enrolment = single(headers, kms_proto::ENROLMENT_METADATA);
+    let enrolment = enrolment.filter(|token| token.len() <= CODE_MAX);
+    let text = |bytes: &[u8]| {
+        str::from_utf8(bytes)
+            .ok()
+            .map(|it| Zeroizing::new(it.to_owned()))
+    };
+    let (code, enrolment) = (code.and_then(text), enrolment.and_then(text));
+    (session.is_some() || code.is_some() || enrolment.is_some() || approval.is_some()).then_some(
+        Credentials {
+            session,
+            code,
+            enrolment,
+            approval,
+        },
+    )
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {

@@ -59,6 +59,7 @@ pub(super) struct Given {
     session: Option<[u8; 32]>,
     code: Cell<Option<Zeroizing<String>>>,
     approval: Option<ApprovalId>,
+    enrolment: Cell<Option<Zeroizing<String>>>,
 }
 
 impl Given {
@@ -68,6 +69,7 @@ impl Given {
             session: credentials.session,
             code: Cell::new(credentials.code),
             approval: credentials.approval,
+            enrolment: Cell::new(credentials.enrolment),
         }))
     }
 
@@ -76,6 +78,7 @@ impl Given {
             session: self.session,
             code: self.code.take(),
             approval: self.approval,
+            enrolment: self.enrolment.take(),
         })
     }
 }

@@ -28,6 +28,9 @@ pub enum Unnamed {
     /// The extended key usage must be there and say clientAuth.
     #[error("the certificate's extended key usage does not say clientAuth")]
     NotForClients,
+    /// A key usage that does not say digitalSignature: the key is not for handshakes (RFC 8446, 4.4.2.4).
+    #[error("the certificate's key usage does not say digitalSignature")]
+    NotForSigning,
     /// An authority is no caller.
     #[error("the certificate is an authority's")]
     Authority,
@@ -118,6 +121,11 @@ fn principal_name(certificate: &X509Certificate<'_>) -> Result<PrincipalName, Un
     match certificate.extended_key_usage() {
         Ok(Some(usage)) if usage.value.client_auth => {}
         Ok(_) => return Err(Unnamed::NotForClients),
+        Err(_) => return Err(Unnamed::Unreadable),
+    }
+    match certificate.key_usage() {
+        Ok(Some(usage)) if !usage.value.digital_signature() => return Err(Unnamed::NotForSigning),
+        Ok(_) => {}
         Err(_) => return Err(Unnamed::Unreadable),
     }
     let names = match certificate.subject_alternative_name() {

@@ -7,6 +7,7 @@ use super::sessions::Sessions;
 use super::state::State;
 use super::{Keys, Live};
 use crate::audit_log::AuditLog;
+use crate::identity::authority::Authority;
 use crate::store::writer::WriterParts;
 use crate::store::{LoadError, Loaded, Records, Store, Writer, load};
 use crate::system::clock::Clock;
@@ -73,6 +74,7 @@ struct Opened {
     loaded: Loaded,
     system: SystemKeys,
     instance: InstanceKey,
+    authority: Option<Authority>,
     sequence: u64,
 }
 
@@ -94,6 +96,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         loaded,
         system,
         instance,
+        authority,
         sequence,
     } = opened;
     let state = Arc::new(State::new(Snapshot::default(), cache_bytes));
@@ -122,6 +125,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         directory: DirectoryKeys::new(1, &system.directory),
         instance,
         intake: system.intake,
+        authority,
     };
     Ok(Arc::new(Live {
         state,
@@ -134,7 +138,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     }))
 }
 
-/// What a damaged record belongs to is refused, or leaves only the way out.
+/// What a damaged record belongs to is not used, or leaves only the way out.
 fn quarantine(state: &State, keys: &[RecordKey]) {
     let damaged = quarantined(keys);
     if !damaged.is_empty() {
@@ -144,11 +148,16 @@ fn quarantine(state: &State, keys: &[RecordKey]) {
         );
         drop(state.quarantine(&damaged));
     }
-    if keys.iter().any(|key| key.tree.is_of_operators()) {
+    let any = |of: fn(Tree) -> bool| keys.iter().any(|key| of(key.tree));
+    if any(Tree::is_of_operators) {
         tracing::error!("damaged records of operators: nobody of them is let in");
         drop(state.quarantine_operators());
     }
-    if keys.iter().any(|key| key.tree == Tree::Policies) {
+    if any(|tree| tree == Tree::Service) {
+        tracing::error!("damaged records of services: no certificate of theirs is taken");
+        drop(state.quarantine_services());
+    }
+    if any(|tree| tree == Tree::Policies) {
         tracing::error!("damaged records of policies: nothing but to put others into force");
         drop(state.quarantine_policies());
     }
@@ -162,6 +171,7 @@ fn verify(parts: Parts) -> Result<Opened, OpenError> {
         return Err(OpenError::SealsExchanged);
     }
     let system = take_system_keys(&mut loaded.stored)?;
+    let authority = take_authority(&mut loaded.stored);
     let instance = InstanceKey::new(&system.instance).map_err(|_| OpenError::OtherInstance)?;
     if instance.public().fingerprint() != parts.instance {
         return Err(OpenError::OtherInstance);
@@ -188,6 +198,7 @@ fn verify(parts: Parts) -> Result<Opened, OpenError> {
         loaded,
         system,
         instance,
+        authority,
     })
 }
 
@@ -200,6 +211,18 @@ fn take_system_keys(stored: &mut Vec<Stored>) -> Result<SystemKeys, OpenError> {
         Some(Some(Record::SystemKeys(keys))) => Ok(keys),
         _ => Err(LoadError::SystemKeysDamaged.into()),
     }
+}
+
+fn take_authority(stored: &mut Vec<Stored>) -> Option<Authority> {
+    let is_it = |stored: &Stored| matches!(stored.record, Some(Record::Authority(_)));
+    let at = stored.iter().position(is_it)?;
+    let Some(Record::Authority(record)) = stored.swap_remove(at).record else {
+        return None;
+    };
+    let opened = Authority::open(&record);
+    opened
+        .inspect_err(|error| tracing::error!(%error, "the built-in authority is not usable"))
+        .ok()
 }
 
 fn usage(stored: &[Stored]) -> Vec<((KeyId, VersionNumber), UsageRecord)> {

@@ -215,6 +215,15 @@ impl State {
         })
     }
 
+    /// Takes no certificate of the built-in authority: a record of theirs is damaged or was put back.
+    #[must_use]
+    pub fn quarantine_services(&self) -> Drained {
+        self.next_generation(|snapshot| {
+            snapshot.services.quarantined = true;
+            Vec::new()
+        })
+    }
+
     fn next_generation(&self, change: impl FnOnce(&mut Snapshot) -> Vec<SecretId>) -> Drained {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.held.load_full();

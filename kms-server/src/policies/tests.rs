@@ -87,6 +87,7 @@ fn the_shipped_policies_answer_as_the_table_of_roles() {
         Authentication::Token,
         Authentication::CertificateAndToken,
         Authentication::OperatorSession,
+        Authentication::EnrolmentToken,
     ] {
         who.push(principal(authentication, Role::ALL));
         for role in Role::ALL {

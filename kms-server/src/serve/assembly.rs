@@ -77,6 +77,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         },
         rules: config.approvals.clone(),
         notices: Notices::new(config.notice_command.clone()),
+        services: config.services.clone(),
     });
     let service = service.map_err(|reason| other("the service cannot start", &reason))?;
     tell_repairs(&service, &opened);

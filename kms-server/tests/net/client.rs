@@ -8,8 +8,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kms_core::reason::Reason;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -28,6 +30,16 @@ pub(crate) async fn tls(
     credential: Option<&Credential>,
     alpn: &[u8],
 ) -> std::io::Result<Tls> {
+    let identity = credential.map(|it| (it.chain.clone(), it.private_key()));
+    tls_showing(server, identity, alpn).await
+}
+
+/// As somebody whose certificate need not fit the key.
+async fn tls_showing(
+    server: &Server,
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    alpn: &[u8],
+) -> std::io::Result<Tls> {
     let mut roots = RootCertStore::empty();
     roots.add(server.authority.der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -35,10 +47,12 @@ pub(crate) async fn tls(
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);
-    let mut config = match credential {
-        Some(credential) => builder
-            .with_client_auth_cert(credential.chain.clone(), credential.private_key())
-            .unwrap(),
+    let mut config = match identity {
+        Some((chain, key)) => {
+            let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+            let shown = Arc::new(CertifiedKey::new(chain, key));
+            builder.with_client_cert_resolver(Arc::new(Shown(shown)))
+        }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -47,6 +61,20 @@ pub(crate) async fn tls(
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
+}
+
+/// Shows what it is told to, whoever asks.
+#[derive(Debug)]
+struct Shown(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// An HTTP/2 connection.
@@ -72,7 +100,20 @@ impl Client {
         server: &Server,
         credential: Option<&Credential>,
     ) -> std::io::Result<Self> {
-        let stream = TokioIo::new(tls(server, credential, b"h2").await?);
+        Self::over(tls(server, credential, b"h2").await?).await
+    }
+
+    /// As somebody with this chain and key.
+    pub(crate) async fn showing(
+        server: &Server,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> std::io::Result<Self> {
+        Self::over(tls_showing(server, Some((chain, key)), b"h2").await?).await
+    }
+
+    async fn over(stream: Tls) -> std::io::Result<Self> {
+        let stream = TokioIo::new(stream);
         let (send, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
                 .await

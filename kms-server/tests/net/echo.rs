@@ -13,6 +13,7 @@ use kms_server::grpc::{Limits, Running, Settings, start};
 use kms_server::identity::{ClientCertificate, Files, Identity};
 use kms_server::system::clock::{Clock, ManualClock};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -131,6 +132,19 @@ impl Server {
 
     /// With a revocation list that names nobody, and one runtime.
     pub(crate) fn with(demand: ClientCertificate, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::trusting(demand, None, change)
+    }
+
+    /// With the authority in a file, and no revocation list.
+    pub(crate) fn with_root(demand: ClientCertificate, root: &Path) -> Self {
+        Self::trusting(demand, Some(root), |_| {})
+    }
+
+    fn trusting(
+        demand: ClientCertificate,
+        root: Option<&Path>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let authority = Authority::new();
         let folder = tempfile::tempdir().unwrap();
         let own = authority.server();
@@ -142,8 +156,10 @@ impl Server {
         let files = Files {
             certificate: put("server.pem", &own.pem),
             key: put("server.key", &own.key.serialize_pem()),
-            client_ca: put("ca.pem", &authority.pem()),
-            crl: Some(put("crl.pem", &authority.revocations(&[]))),
+            client_ca: root.map_or_else(|| put("ca.pem", &authority.pem()), Path::to_path_buf),
+            crl: root
+                .is_none()
+                .then(|| put("crl.pem", &authority.revocations(&[]))),
         };
         let clock = Arc::new(ManualClock::new(NOW));
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;

@@ -22,4 +22,6 @@ mod requests;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod web;

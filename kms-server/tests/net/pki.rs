@@ -53,6 +53,22 @@ impl Authority {
         }
     }
 
+    /// An authority whose certificate this one signs.
+    pub(crate) fn beneath(&self, params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
+    }
+
+    /// Itself as a caller.
+    pub(crate) fn as_client(&self) -> Credential {
+        let key = KeyPair::from_pem(&self.0.key().serialize_pem()).unwrap();
+        Credential {
+            chain: vec![self.der()],
+            pem: self.pem(),
+            key,
+        }
+    }
+
     /// The server's certificate, for 127.0.0.1.
     pub(crate) fn server(&self) -> Credential {
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
@@ -86,6 +102,18 @@ impl Authority {
         .pem()
         .unwrap()
     }
+}
+
+/// An intermediate authority for the whole of 2026.
+pub(crate) fn authority_params(name: &str, serial: u64) -> CertificateParams {
+    let mut params = client_params(&[], serial);
+    params.extended_key_usages.clear();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    params
 }
 
 /// A client's certificate for the whole of 2026, with these URI names.

@@ -29,9 +29,13 @@ mod operators;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod production;
+#[cfg(test)]
 mod rewrap_crash;
 #[cfg(test)]
 mod rotation;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod shred;
 #[cfg(test)]

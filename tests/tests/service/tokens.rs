@@ -1,8 +1,10 @@
 //! Access tokens against the real server over a socket: no wrong one passes, in any number, and all of them are
 //! refused with the same words.
 
+mod file;
 mod issuer;
 mod key_server;
+mod rsa;
 mod table;
 
 use issuer::{AUDIENCE, ISSUER, Issuer, claims, encode, header};

@@ -64,6 +64,10 @@ labels! {
     APPROVAL_APPROVER = "kms/v1/approval/approver;",
     /// What approvers see of the thing that a call would change.
     APPROVAL_TARGET = "kms/v1/approval/target;",
+    /// Record key of the name of a service or desk.
+    SERVICE_NAME = "kms/v1/service/name;",
+    /// A one-time enrolment token of a service or desk, as it is stored.
+    SERVICE_ENROLMENT = "kms/v1/service/enrolment;",
     /// Page tokens.
     PAGE_TOKEN = "kms/v1/page-token;",
 }

@@ -3,7 +3,7 @@
 
 use crate::cipher::{HashKey, label};
 use crate::key::record::RecordKey;
-use crate::name::{DatasetName, OperatorName, PrincipalName, RequestId, ShredScope};
+use crate::name::{DatasetName, OperatorName, PrincipalName, RequestId, ServiceName, ShredScope};
 use crate::policy::Action;
 
 fn len(part: &[u8]) -> [u8; 4] {
@@ -65,6 +65,13 @@ pub fn attempts_key(
         &len(certificate),
         certificate,
     ]))
+}
+
+/// Where a service or desk is kept: HMAC over label and name.
+#[must_use]
+pub fn service_key(index: &HashKey, name: &ServiceName) -> RecordKey {
+    let name = name.as_str().as_bytes();
+    RecordKey::service(index.hash(&[label::SERVICE_NAME, &len(name), name]))
 }
 
 /// Where the outcome of a request id is kept: HMAC over label, action, principal, request id.

@@ -17,11 +17,11 @@ use super::snapshot::Operator;
 use super::view::{Change, Decision, View};
 use crate::audit::{Detail, Facts, Outcome};
 use crate::cipher::{HashKey, label};
+use crate::codec::typed::{canonical, printed};
 use crate::key::record::{Expect, OperatorRecord, Record, Write};
 use crate::name::OperatorName;
 use crate::policy::Action;
 use crate::reason::Reason;
-use data_encoding::BASE32_NOPAD;
 
 /// Random bytes of an enrolment token and of a recovery code.
 const TOKEN_LEN: usize = 20;
@@ -30,26 +30,6 @@ const RECOVERY_LEN: usize = 10;
 /// What a try at being somebody ended with; its entry is written in either case.
 pub type Tried<T> = Decision<Result<T, Reason>>;
 
-/// A secret that was printed for a person to type: letters and digits of base32, in either case, whatever
-/// stands between them.
-fn typed(text: &str) -> Vec<u8> {
-    let kept = text.bytes().filter(|byte| !b" -".contains(byte));
-    kept.take(64)
-        .map(|byte| byte.to_ascii_lowercase())
-        .collect()
-}
-
-/// Groups of four letters: what a person is shown.
-fn printed(bytes: &[u8]) -> String {
-    let text = BASE32_NOPAD.encode(bytes).to_ascii_lowercase();
-    let groups: Vec<_> = text
-        .as_bytes()
-        .chunks(4)
-        .map(String::from_utf8_lossy)
-        .collect();
-    groups.join("-")
-}
-
 fn len(part: &[u8]) -> [u8; 4] {
     u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -57,7 +37,7 @@ fn len(part: &[u8]) -> [u8; 4] {
 /// Keyed hash of something typed, bound to one operator.
 fn typed_hash(index: &HashKey, label: &[u8], name: &OperatorName, text: &str) -> [u8; 32] {
     let account = name.as_str().as_bytes();
-    index.hash(&[label, &len(account), account, &typed(text)])
+    index.hash(&[label, &len(account), account, &canonical(text)])
 }
 
 fn recovery_hash(index: &HashKey, name: &OperatorName, text: &str) -> [u8; 32] {

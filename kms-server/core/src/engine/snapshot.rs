@@ -4,10 +4,12 @@
 mod approvals;
 mod operators;
 mod policies;
+mod services;
 
 pub use approvals::{Approvals, Kept};
 pub use operators::{Operator, Operators};
 pub use policies::{Policies, ROLE_TABLE};
+pub use services::{Service, Services};
 
 use crate::cipher::MessageKey;
 use crate::format::wrapped::{BlobKind, input_key};
@@ -30,6 +32,8 @@ pub struct Snapshot {
     pub approvals: Approvals,
     /// Access policies, all generations.
     pub policies: Policies,
+    /// What the built-in authority certifies.
+    pub services: Services,
 }
 
 /// A dataset with its versions.
@@ -132,8 +136,8 @@ impl Snapshot {
         self.names.is_empty()
     }
 
-    /// Takes a stored record over. Records that are no dataset's, version's, operator's, approval's or policy's are not
-    /// its business and come back.
+    /// Takes a stored record over. Records that are no dataset's, version's, operator's, service's, approval's or policy's
+    /// are not its business and come back.
     pub fn apply(&mut self, stored: Stored) -> Option<Stored> {
         match (stored.key.tree, stored.record) {
             (Tree::Dataset, Some(Record::Dataset(record))) => {
@@ -151,6 +155,7 @@ impl Snapshot {
                     record,
                 };
                 let rest = self.operators.apply(stored)?;
+                let rest = self.services.apply(rest)?;
                 let rest = self.approvals.apply(rest)?;
                 self.policies.apply(rest)
             }

@@ -30,6 +30,8 @@ pub enum Tree {
     LogKey = 48,
     /// Number of a generation -> its access policies.
     Policies = 44,
+    /// Keyed hash of a name -> service or desk that the built-in authority certifies.
+    Service = 40,
     /// Keyed hash of an operator's name -> operator; of account and certificate -> failed attempts.
     Operator = 32,
     /// Approval id -> approval, pending or over.
@@ -54,6 +56,7 @@ impl Tree {
         Self::Outbox,
         Self::DatasetName,
         Self::LogKey,
+        Self::Service,
         Self::Operator,
         Self::Approval,
         Self::Approver,
@@ -93,6 +96,7 @@ impl Tree {
                 | Self::Usage
                 | Self::Outbox
                 | Self::LogKey
+                | Self::Service
                 | Self::Operator
                 | Self::Approval
                 | Self::Approver
@@ -180,6 +184,12 @@ impl RecordKey {
         Self::new(Tree::System, b"log")
     }
 
+    /// The built-in certificate authority's.
+    #[must_use]
+    pub fn authority() -> Self {
+        Self::new(Tree::System, b"authority")
+    }
+
     /// A usage record's.
     #[must_use]
     pub fn usage(key_id: KeyId, number: VersionNumber) -> Self {
@@ -229,6 +239,12 @@ impl RecordKey {
     #[must_use]
     pub fn policies(generation: u64) -> Self {
         Self::new(Tree::Policies, &generation.to_be_bytes())
+    }
+
+    /// A service's or desk's, by keyed hash.
+    #[must_use]
+    pub fn service(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Service, &hash)
     }
 
     /// An outbox record's.

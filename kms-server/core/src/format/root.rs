@@ -141,6 +141,7 @@ impl Shard {
             // operators and what they decide together stand and fall together
             Tree::Operator | Tree::Approval | Tree::Approver | Tree::Roster => (251, 0),
             Tree::Policies => (253, 0),
+            Tree::Service => (252, 0),
         }
     }
 

@@ -1,11 +1,12 @@
 //! What the store keeps, typed and unencrypted. The writer encrypts it; nothing here knows how.
 //!
-//! Key material lies only in [`VersionRecord`], [`ShredRecord`] and [`OperatorRecord`], in their secret types.
+//! Key material lies only in secret types: of versions, shred secrets, operators, and the service's own keys.
 
 mod approval;
 mod encoding;
 mod operator;
 mod policies;
+mod service;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
@@ -18,6 +19,7 @@ pub use operator::{
     StoredPassword,
 };
 pub use policies::{PolicyGeneration, PolicyText};
+pub use service::{AuthorityRecord, Certified, ServiceRecord, ServiceState, ServiceToken};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -268,4 +270,6 @@ pub enum Record {
     Approver(ApproverRecord),
     Roster(RosterRecord),
     Policies(PolicyGeneration),
+    Service(ServiceRecord),
+    Authority(AuthorityRecord),
 }

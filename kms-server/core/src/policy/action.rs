@@ -127,6 +127,11 @@ actions! {
     111 GetPolicies "Reads access policies, of now or of before.",
     112 TestPolicies "Asks what the policies would decide for somebody.",
     113 ReloadPolicies "The daemon puts policies into force again that were approved before.",
+    95 AddService "Permits a service or desk to enrol with the built-in authority.",
+    96 ListServices "Lists what the built-in authority certifies.",
+    97 RevokeService "Ends every certificate of a service or desk.",
+    98 EnrolService "Makes the first certificate of a service or desk, for its token.",
+    99 RenewService "Makes the next certificate, for the one before.",
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ impl Freshness {
             | A::CreateLogKey
             | A::RecoverOperator => Self::None,
             A::ReloadPolicies => Self::None,
+            A::EnrolService | A::RenewService => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt
@@ -62,6 +63,7 @@ impl Freshness {
             | A::ListOperators
             | A::GetPolicies
             | A::TestPolicies
+            | A::ListServices
             | A::WhoAmI
             | A::Logout
             | A::ListApprovals
@@ -96,6 +98,8 @@ impl Freshness {
             | A::RemoveApproverKey
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::AddService
+            | A::RevokeService
             | A::ChangePassword => Self::Each,
         }
     }

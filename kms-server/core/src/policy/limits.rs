@@ -1,17 +1,23 @@
 //! What no policy can give, whatever it says: a service is no person, a certificate of operators is nobody but a
-//! way to log in, the daemon's own work is its own, and what asks people for a new code is for people alone.
+//! way to log in, the daemon's own work is its own, who enrols does only that, and what asks people for a new code is
+//! for people alone.
 
 use super::{Action, Authentication, Freshness, Principal, Role};
 
 /// Whether any decision may give `action` to such a principal.
 #[must_use]
 pub fn is_open_to(principal: &Principal, action: Action) -> bool {
-    let signing_in = Role::OperatorCertificate.allows(action);
+    // of a certificate of operators: signing in, and renewing itself as every certificate may
+    let by_desk = Role::OperatorCertificate.allows(action);
+    let signing_in = by_desk && !Role::Service.allows(action);
+    let enrolling = Role::Enrolling.allows(action);
     match principal.authentication {
         Authentication::Internal => Role::Internal.allows(action),
-        Authentication::OperatorSession => !signing_in && !is_own(action),
+        Authentication::EnrolmentToken => enrolling,
+        _ if enrolling => false,
+        Authentication::OperatorSession => !by_desk && !is_own(action),
         _ if principal.roles.contains(Role::OperatorCertificate) => {
-            signing_in || action == Action::GetStatus
+            by_desk || action == Action::GetStatus
         }
         // else a policy could spare people the second factor by way of a service
         _ => {
@@ -91,6 +97,7 @@ mod tests {
             Action::BeginEnrolment,
             Action::ConfirmEnrolment,
             Action::RecoverOperator,
+            Action::RenewService,
         ];
         assert_eq!(open(&desk), expected);
         // even one that a configuration should ever make a service too
@@ -121,6 +128,23 @@ mod tests {
             .iter()
             .filter(|a| Freshness::of(**a) == Freshness::Each);
         assert!(each.into_iter().all(|action| is_open_to(&person, *action)));
+    }
+
+    #[test]
+    fn who_enrols_does_only_that_and_nobody_else_does() {
+        let enrolling = principal(Authentication::EnrolmentToken, Role::ALL);
+        assert_eq!(open(&enrolling), [Action::EnrolService]);
+        for authentication in [
+            Authentication::Certificate,
+            Authentication::Token,
+            Authentication::CertificateAndToken,
+            Authentication::OperatorSession,
+        ] {
+            let other = principal(authentication, Role::ALL);
+            assert!(!is_open_to(&other, Action::EnrolService));
+        }
+        let service = principal(Authentication::Certificate, &[Role::Service]);
+        assert!(is_open_to(&service, Action::RenewService));
     }
 
     #[test]

@@ -24,11 +24,13 @@ pub enum Role {
     Internal = 6,
     /// A person who opens data keys and decrypts in an emergency. Makes nothing, changes nothing.
     BreakGlass = 7,
+    /// Who brings a one-time enrolment token and nothing else. Never of the configuration.
+    Enrolling = 8,
 }
 
 /// A set of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Roles(u8);
+pub struct Roles(u16);
 
 impl Roles {
     /// Of these.
@@ -46,14 +48,14 @@ impl Roles {
     /// As an operator's record keeps them.
     #[must_use]
     pub const fn bits(self) -> u16 {
-        self.0 as u16
+        self.0
     }
 
     /// Of an operator's record: only roles that people have.
     #[must_use]
     pub fn of_person(bits: u16) -> Self {
         let people = Role::PEOPLE.iter().copied();
-        let held = people.filter(|role| bits & u16::from(role.bit()) != 0);
+        let held = people.filter(|role| bits & role.bit() != 0);
         Self(held.fold(0, |set, role| set | role.bit()))
     }
 
@@ -109,6 +111,7 @@ impl Role {
         Self::OperatorCertificate,
         Self::Internal,
         Self::BreakGlass,
+        Self::Enrolling,
     ];
 
     /// Those that people have, by their operator's record.
@@ -120,7 +123,7 @@ impl Role {
         Self::BreakGlass,
     ];
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 
@@ -136,6 +139,7 @@ impl Role {
             Self::OperatorCertificate => "operator",
             Self::Internal => "internal",
             Self::BreakGlass => "break-glass",
+            Self::Enrolling => "enrolling",
         }
     }
 
@@ -197,7 +201,7 @@ impl Role {
                 matches!(self, Self::Approver | Self::SecurityAdmin | Self::KeyAdmin)
             }
             A::RemoveApproverKey => matches!(self, Self::Approver | Self::SecurityAdmin),
-            A::ListOperators | A::GetPolicies => {
+            A::ListOperators | A::ListServices | A::GetPolicies => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
             }
             A::AddOperator
@@ -208,7 +212,11 @@ impl Role {
             | A::UnlockOperator
             | A::SetOperatorRoles
             | A::DeclareRoster
-            | A::ApplyPolicies => matches!(self, Self::SecurityAdmin),
+            | A::ApplyPolicies
+            | A::AddService
+            | A::RevokeService => matches!(self, Self::SecurityAdmin),
+            A::EnrolService => matches!(self, Self::Enrolling),
+            A::RenewService => matches!(self, Self::Service | Self::OperatorCertificate),
             A::ScheduledRotation
             | A::DueDestruction
             | A::CreatePeriodSecret
@@ -330,6 +338,14 @@ mod tests {
                 // no configuration makes a certificate a person
                 assert_eq!(asks(&principal("one", &[*role])), status);
             }
+            // an enrolment token is good for one action, and nobody else can do that
+            let enrolling = Principal {
+                authentication: Authentication::EnrolmentToken,
+                ..principal("one", Role::ALL)
+            };
+            let enrols = *action == Action::EnrolService;
+            assert_eq!(asks(&enrolling), enrols || status);
+            assert!(!asks(&principal("one", Role::ALL)) || !enrols);
             assert!(!asks(&person(&[Role::Service, Role::OperatorCertificate])));
             assert_eq!(asks(&Principal::internal()), Role::Internal.allows(*action));
             assert_eq!(asks(&principal("stranger", &[])), status);

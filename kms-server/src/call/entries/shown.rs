@@ -142,6 +142,7 @@ fn called(head: &Head, answer: &mut v1::AuditEntry) {
         Some(Authentication::Certificate) => "certificate",
         Some(Authentication::Token) => "token",
         Some(Authentication::CertificateAndToken) => "certificate and token",
+        Some(Authentication::EnrolmentToken) => "enrolment token",
         Some(Authentication::OperatorSession) => "operator session",
         Some(Authentication::Internal) => "internal",
     }

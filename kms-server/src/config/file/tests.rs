@@ -242,3 +242,42 @@ fn policies_are_a_directory_or_not_there_at_all() {
     assert_eq!(key, "policies.directory");
     assert!(problem.contains("missing"), "{problem}");
 }
+
+#[test]
+fn the_built_in_authority_stands_alone_and_where_callers_may_come_without_a_certificate() {
+    const ON: &str = "[services]\ntrust_domain = \"crm.example\"\n";
+    let optional = LEAST.replace("[tls]", "client_certificate = \"optional\"\n[tls]");
+    let on = |more: &str| parsed(&format!("{optional}{ON}{more}"));
+    let services = on("").unwrap().services.unwrap();
+    assert_eq!(services.certificate_life, Duration::from_hours(7 * 24));
+    assert_eq!(
+        services.desk_certificate_life,
+        Duration::from_hours(365 * 24)
+    );
+    assert!(parsed(&optional).unwrap().services.is_none());
+    let refused = |config: Result<Config, Problem>| config.unwrap_err().key;
+    assert_eq!(refused(with(ON)), "server.client_certificate");
+    let crl = optional.replace("client_ca", "crl = \"pki/crl.pem\"\nclient_ca");
+    assert_eq!(refused(parsed(&format!("{crl}{ON}"))), "tls.crl");
+    for own in ["service/web", "desk/first", "service/a/b"] {
+        let name = format!("spiffe://crm.example/{own}");
+        let table = format!("[principals]\n{name:?} = [\"service\"]\n");
+        assert_eq!(refused(on(&table)), format!("principals.{name:?}"));
+    }
+    on("[principals]\n\"spiffe://crm.example/other/web\" = [\"service\"]\n").unwrap();
+    on("[principals]\n\"spiffe://crm.example.eu/service/web\" = [\"service\"]\n").unwrap();
+    for (line, key) in [
+        ("certificate_life = \"30m\"", "services.certificate_life"),
+        ("certificate_life = \"2161h\"", "services.certificate_life"),
+        (
+            "desk_certificate_life = \"1h\"",
+            "services.desk_certificate_life",
+        ),
+    ] {
+        assert_eq!(refused(on(line)), key);
+    }
+    let nameless = format!("{optional}[services]\ncertificate_life = \"24h\"\n");
+    assert_eq!(refused(parsed(&nameless)), "services.trust_domain");
+    let upper = format!("{optional}[services]\ntrust_domain = \"CRM\"\n");
+    assert_eq!(refused(parsed(&upper)), "services.trust_domain");
+}

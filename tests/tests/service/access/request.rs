@@ -3,23 +3,24 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
-    AddApproverKeyRequest, AddOperatorRequest, ApplyPoliciesRequest, ApproveRequest,
-    BeginEnrolmentRequest, BlockShredSecretRequest, CancelApprovalRequest, ChangePasswordRequest,
-    ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
-    CreateShredSecretsRequest, Dataset, DeclareRosterRequest, DecryptRequest,
-    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, ApplyPoliciesRequest,
+    ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest, CancelApprovalRequest,
+    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
+    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DeclareRosterRequest,
+    DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
-    GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest,
-    GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest,
-    GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest,
-    ListOperatorsRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
-    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest,
-    ResetOperatorMfaRequest, RestoreVersionRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, SetOperatorRolesRequest,
-    ShredSecretScope, ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest,
-    TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest,
-    UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest,
-    shred_secret_selector::By,
+    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest,
+    GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest,
+    GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest,
+    ListEntriesRequest, ListOperatorsRequest, ListServicesRequest, ListVersionsRequest,
+    LoginRequest, LogoutRequest, RecoverOperatorRequest, RejectApprovalRequest,
+    RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest, ResetOperatorMfaRequest,
+    RestoreVersionRequest, RevokeServiceRequest, RewrapRequest, RotateDatasetRequest,
+    ScheduleVersionDestructionRequest, SealRequest, SecretKind, ServicePurpose,
+    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
+    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
+    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
+    WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -59,6 +60,12 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "SetOperatorRoles" | "ApplyPolicies" => "ob",
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
         | "GetPolicies" | "TestPolicies" => "oab",
+        "AddService" | "RevokeService" => "ob",
+        "ListServices" => "oab",
+        // for an enrolment token and nobody else
+        "EnrolService" => "",
+        // any certificate may ask: whether it is one to be renewed, its record says
+        "RenewService" => "soab",
         "Logout" | "WhoAmI" | "ChangePassword" | "Login" | "BeginEnrolment"
         | "ConfirmEnrolment" | "Unseal" | "RecoverOperator" => "oab",
         other => panic!("who may call {other}?"),
@@ -268,6 +275,23 @@ fn approval_body(method: &str) -> Bytes {
             action: "GetStatus".into(),
             ..Default::default()
         }),
+        other => service_body(other),
+    }
+}
+
+fn service_body(method: &str) -> Bytes {
+    match method {
+        "AddService" => encode(&AddServiceRequest {
+            service_id: "web".into(),
+            purpose: ServicePurpose::Service.into(),
+            again: false,
+        }),
+        "ListServices" => encode(&ListServicesRequest::default()),
+        "RevokeService" => encode(&RevokeServiceRequest {
+            name: "services/web".into(),
+        }),
+        "EnrolService" => encode(&EnrolServiceRequest::default()),
+        "RenewService" => encode(&RenewServiceRequest::default()),
         other => panic!("no request for {other}"),
     }
 }

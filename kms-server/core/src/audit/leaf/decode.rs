@@ -161,6 +161,7 @@ fn authentication(number: u8) -> Result<Option<Authentication>, Malformed> {
         2 => Ok(Some(Authentication::Internal)),
         4 => Ok(Some(Authentication::Token)),
         5 => Ok(Some(Authentication::CertificateAndToken)),
+        6 => Ok(Some(Authentication::EnrolmentToken)),
         3 => Ok(Some(Authentication::OperatorSession)),
         _ => Err(Malformed),
     }

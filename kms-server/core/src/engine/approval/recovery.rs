@@ -52,7 +52,8 @@ fn let_in(
     moment: &Moment<'_>,
     name: &OperatorName,
 ) -> Result<(Token, Vec<Write>), Refusal> {
-    let (token, enrolment) = make_token(view, moment, name)?;
+    let (token, enrolment) =
+        make_token(view.index, moment.now, moment.keys, name).map_err(Reason::from)?;
     let old = view.snapshot.operators.get(name);
     let mut record = match old {
         Some(old) if matches!(old.record.state, OperatorState::Removed { .. }) => {

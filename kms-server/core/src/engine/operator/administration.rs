@@ -2,12 +2,13 @@
 
 use super::{TOKEN_LEN, about, changed, enrolment_hash, known, printed, replacing};
 use crate::audit::Outcome;
+use crate::cipher::HashKey;
 use crate::engine::Refusal;
 use crate::engine::approval::key::wait_again;
 use crate::engine::index::operator_key;
 use crate::engine::snapshot::Operator;
 use crate::engine::view::{Decision, Moment, View};
-use crate::entropy::make_bytes;
+use crate::entropy::{Entropy, EntropyUnavailable, make_bytes};
 use crate::key::record::{Enrolment, Expect, OperatorRecord, OperatorState, Record, Write};
 use crate::name::OperatorName;
 use crate::policy::{Action, ActionKind, Authorised, Role, Roles, act};
@@ -68,18 +69,51 @@ pub type Token = Zeroizing<String>;
 
 /// A token that permits one enrolment of `name`, and what is stored of it.
 pub(in crate::engine) fn make_token(
-    view: &View<'_>,
-    moment: &Moment<'_>,
+    index: &HashKey,
+    now: Timestamp,
+    entropy: &dyn Entropy,
     name: &OperatorName,
-) -> Result<(Token, Enrolment), Refusal> {
-    let bytes: [u8; TOKEN_LEN] = make_bytes(moment.keys).map_err(Reason::from)?;
+) -> Result<(Token, Enrolment), EntropyUnavailable> {
+    let bytes: [u8; TOKEN_LEN] = make_bytes(entropy)?;
     let token = Zeroizing::new(printed(&bytes));
     let enrolment = Enrolment {
-        token: enrolment_hash(view.index, name, &token),
-        expires_at: moment.now.saturating_add(TOKEN_LIFE),
+        token: enrolment_hash(index, name, &token),
+        expires_at: now.saturating_add(TOKEN_LIFE),
         pending: None,
     };
     Ok((token, enrolment))
+}
+
+/// An operator who may enrol with the token beside; also the first of an installation.
+///
+/// # Errors
+/// [`EntropyUnavailable`].
+pub fn invited(
+    index: &HashKey,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+    new: &NewOperator,
+) -> Result<(Write, Token), EntropyUnavailable> {
+    let (token, enrolment) = make_token(index, now, entropy, &new.name)?;
+    let record = OperatorRecord {
+        name: new.name.clone(),
+        roles: new.roles.bits(),
+        state: OperatorState::Enabled,
+        password: None,
+        totp: None,
+        last_step: 0,
+        recovery: Vec::new(),
+        enrolment: Some(enrolment),
+        generation: 0,
+        unlocks: 0,
+        created_at: now,
+    };
+    let write = Write {
+        key: operator_key(index, &new.name),
+        expect: Expect::Absent,
+        record: Some(Record::Operator(record)),
+    };
+    Ok((write, token))
 }
 
 /// Makes an operator who may enrol with the token that is answered.
@@ -99,18 +133,9 @@ pub fn add_operator(
     if view.snapshot.operators.get(&new.name).is_some() {
         return Err(Reason::AlreadyExists.into());
     }
-    let (token, enrolment) = make_token(view, moment, &new.name)?;
-    let record = OperatorRecord {
-        roles: new.roles.bits(),
-        enrolment: Some(enrolment),
-        ..newcomer(new.name.clone(), moment.now)
-    };
+    let made = invited(view.index, moment.now, moment.keys, new);
+    let (write, token) = made.map_err(Reason::from)?;
     let detail = about(&new.name, Outcome::Ok, words(new.roles));
-    let write = Write {
-        key: operator_key(view.index, &new.name),
-        expect: Expect::Absent,
-        record: Some(Record::Operator(record)),
-    };
     let reply = (new.name.clone(), token);
     Ok(changed(
         Action::AddOperator,
@@ -202,7 +227,8 @@ fn apply(
         }
         OperatorChange::Unlock => record.unlocks = record.unlocks.saturating_add(1),
         OperatorChange::ResetMfa => {
-            let (token, enrolment) = make_token(view, moment, &record.name)?;
+            let made = make_token(view.index, now, moment.keys, &record.name);
+            let (token, enrolment) = made.map_err(Reason::from)?;
             record.totp = None;
             record.recovery.clear();
             record.enrolment = Some(enrolment);

@@ -3,6 +3,7 @@
 
 mod approval;
 mod operator;
+mod service;
 
 use super::{
     Compromise, DatasetPolicy, DatasetRecord, LogHead, LogKeyRecord, OutboxRecord,
@@ -76,6 +77,8 @@ impl Record {
             Self::Approval(record) => approval::write(w.u8(52), record),
             Self::Approver(record) => approval::write_approver(w.u8(53), record),
             Self::Roster(record) => approval::write_roster(w.u8(54), record),
+            Self::Service(record) => service::write(w.u8(40), record),
+            Self::Authority(record) => service::write_authority(w.u8(41), record),
         }
         Zeroizing::new(w.finish())
     }
@@ -135,6 +138,8 @@ impl Record {
             52 => Self::Approval(approval::read(&mut r)?),
             53 => Self::Approver(approval::read_approver(&mut r)?),
             54 => Self::Roster(approval::read_roster(&mut r)?),
+            40 => Self::Service(service::read(&mut r)?),
+            41 => Self::Authority(service::read_authority(&mut r)?),
             _ => return Err(Malformed),
         };
         r.finish()?;
