@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a list")]
     fn the_published_forms_are_taken() {
         for line in [
             "kms encrypt customers",

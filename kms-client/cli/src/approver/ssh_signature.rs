@@ -70,7 +70,7 @@ pub(crate) fn sign_with_openssh(key: &Path, message: &[u8]) -> Result<Signed, Fa
     // dropped at once: that ends what it reads
     let written = child.stdin.take().map(|mut input| input.write_all(message));
     let output = child.wait_with_output()?;
-    if !output.status.success() || !written.is_some_and(|it| it.is_ok()) {
+    if !output.status.success() || written.is_none_or(|it| it.is_err()) {
         return Err(failed("it did not sign"));
     }
     let text = String::from_utf8_lossy(&output.stdout);

@@ -362,8 +362,9 @@ impl Team {
         // whoever has the public keys verifies them, without the statement
         let kept = fs::read_to_string(self.path("carol_ssh.pub")).unwrap();
         let carol = SignerKey::from_line(&kept).unwrap();
-        let hers = |signature: &&Box<[u8]>| carol.verify(&rests.statement, signature).is_ok();
-        assert_eq!(rests.signatures.iter().filter(hers).count(), 1);
+        let signatures = rests.signatures.iter();
+        let hers = signatures.filter(|it| carol.verify(&rests.statement, it).is_ok());
+        assert_eq!(hers.count(), 1);
     }
 
     pub(crate) async fn close(self) {
