@@ -96,8 +96,8 @@ mod tests {
             Action::Login,
             Action::BeginEnrolment,
             Action::ConfirmEnrolment,
-            Action::RecoverOperator,
             Action::RenewService,
+            Action::RecoverOperator,
         ];
         assert_eq!(open(&desk), expected);
         // even one that a configuration should ever make a service too

@@ -51,13 +51,10 @@ pub(crate) fn roles(method: &str) -> &'static str {
         | "RemoveOperator"
         | "UnlockOperator"
         | "SetOperatorRoles" => "ob",
-        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators" => {
-            "oab"
-        }
         "Approve" | "AddApproverKey" => "b",
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
         "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
-        "SetOperatorRoles" | "ApplyPolicies" => "ob",
+        "ApplyPolicies" => "ob",
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
         | "GetPolicies" | "TestPolicies" => "oab",
         "AddService" | "RevokeService" => "ob",
