@@ -74,6 +74,7 @@ fn signer(dir: &Path) -> Result<Signer, Box<dyn Error>> {
     std::fs::write(dir.with_extension("pub"), certifier.to_string())?;
     Ok(Signer {
         number: 1,
+        head: None,
         verifier: certificate.key,
         key,
         certificate: format!("{text}\n{line}"),

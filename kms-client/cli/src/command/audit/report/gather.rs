@@ -247,7 +247,9 @@ mod tests {
             ..Row::default()
         };
         let mut counted = Counted::default();
-        counted.rows = vec![on("2026-02-27"), on("2026-03-02"), on("2026-03-02")];
+        for day in ["2026-02-27", "2026-03-02", "2026-03-02"] {
+            counted.put(on(day));
+        }
         let days: Vec<_> = days(&counted)
             .into_iter()
             .map(|day| (day.day, day.done))
