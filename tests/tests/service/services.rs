@@ -26,6 +26,8 @@ async fn a_service_goes_from_nothing_to_its_first_data_key_renews_and_is_revoked
     let profile = scene.profile(&web);
     let before = std::fs::read(profile.certificate.clone().unwrap()).unwrap();
     scene.production.clock.advance(DAY * 5);
+    // a connection that idled that long is closed; this one is new
+    generate(&first).await.unwrap();
     identity::renew(&first, &profile).await.unwrap();
     let after = std::fs::read(profile.certificate.clone().unwrap()).unwrap();
     assert_ne!(before, after);

@@ -41,12 +41,13 @@ pub(crate) fn csr(algorithm: &'static SignatureAlgorithm) -> (KeyPair, Vec<u8>) 
     (pair, request.der().to_vec())
 }
 
+/// Tried again when its connection was closed: clocks leap here, and idle connections end.
 pub(crate) async fn generate(client: &Client) -> Result<v1::GenerateDataKeyResponse, Error> {
     let request = v1::GenerateDataKeyRequest {
         dataset: format!("datasets/{DATASET}"),
         ..Default::default()
     };
-    let call = client.once(request, |channel, request| async move {
+    let call = client.repeat(&request, |channel, request| async move {
         KeyServiceClient::new(channel)
             .generate_data_key(request)
             .await
