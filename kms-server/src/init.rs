@@ -23,6 +23,7 @@ use kms_core::key::record::{Expect, Record, RecordKey, Write};
 use kms_core::name::{OperatorName, Purpose, ServiceName, TrustDomain};
 use kms_core::policy::{Role, Roles};
 use kms_core::secret::AuthoritySeed;
+use rustls_pki_types::ServerName;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,11 @@ fn other(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Other, error.to_string())
 }
 
+/// What a client can ask for and a certificate can say.
+fn is_server_name(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
+}
+
 impl<'a> Plan<'a> {
     fn new(options: &'a Options) -> Result<Self, Failure> {
         let directory = &options.directory;
@@ -117,6 +123,11 @@ impl<'a> Plan<'a> {
         }
         let first = options.names.first();
         let first = first.ok_or_else(|| refused("--name is missing: how do clients reach it?"))?;
+        if let Some(name) = options.names.iter().find(|name| !is_server_name(name)) {
+            return Err(refused(format!(
+                "--name {name:?} is no DNS name and no address"
+            )));
+        }
         let domain = options.trust_domain.as_ref().unwrap_or(first);
         let invalid =
             |what: &str, error: &dyn std::fmt::Display| refused(format!("{what} must be {error}"));

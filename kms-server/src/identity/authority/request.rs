@@ -42,9 +42,38 @@ pub fn read(der: &[u8]) -> Result<SubjectKey, Unfit> {
         return Err(FORM);
     }
     let key = key(&asked.algorithm, &bits.data, &request.signature_algorithm).ok_or(KIND)?;
+    if written_again(info.raw, &request.signature_algorithm, &signature.data) != der {
+        return Err(FORM);
+    }
     key.verify(info.raw, &signature.data)
         .map_err(|_| SIGNATURE)?;
     Ok(key)
+}
+
+/// The request in DER (RFC 2986, section 4) of its parts. The parser overlooks tags that differ in their lowest bit; what it
+/// understood must be what was sent.
+fn written_again(info: &[u8], signed: &AlgorithmIdentifier<'_>, signature: &[u8]) -> Vec<u8> {
+    let mut oid = Vec::new();
+    element(&mut oid, 0x06, &[signed.algorithm.as_bytes()]);
+    let mut whole = info.to_vec();
+    element(&mut whole, 0x30, &[&oid]);
+    element(&mut whole, 0x03, &[&[0], signature]);
+    let mut der = Vec::with_capacity(whole.len() + 4);
+    element(&mut der, 0x30, &[&whole]);
+    der
+}
+
+/// Appends tag, length (X.690, 10.1: the shortest form) and content; at most 65,535 bytes, and a request is far shorter.
+fn element(out: &mut Vec<u8>, tag: u8, content: &[&[u8]]) {
+    let len: usize = content.iter().map(|part| part.len()).sum();
+    let [.., high, low] = len.to_be_bytes();
+    out.push(tag);
+    match len {
+        0..0x80 => out.push(low),
+        0x80..0x100 => out.extend([0x81, low]),
+        _ => out.extend([0x82, high, low]),
+    }
+    content.iter().for_each(|part| out.extend_from_slice(part));
 }
 
 fn key(
