@@ -263,8 +263,12 @@ async fn a_tail_of_a_log_that_rests_writes_one_entry_a_page() {
                 auditor.audit().list_entries(request).await
             }
         });
+        let mut leaps = 0..250;
         while !waiting.is_finished() {
-            daemon.clock.advance(Duration::from_secs(1));
+            // past the end of the wait and no further: on a busy machine the deadline would be next
+            if leaps.next().is_some() {
+                daemon.clock.advance(Duration::from_secs(1));
+            }
             let answer = other.wire.raw(HEALTH, bytes::Bytes::new()).await;
             answer.unwrap();
         }

@@ -46,7 +46,7 @@ async fn scene(calls: usize) -> Scene {
         .run(&[&["shred", "destroy"], &jane[..], &reason].concat())
         .ok();
     operator
-        .run(&["operator", "add", "carol", "--role", "auditor"])
+        .insist(&["operator", "add", "carol", "--role", "auditor"])
         .ok();
     // a checkpoint over all of it
     assert!(daemon.terminate().success());
