@@ -44,15 +44,18 @@ impl Fault {
     /// The disk is well again.
     fn end(mut self) {
         let tracer = Pid::from_raw(self.0.id().try_into().unwrap()).unwrap();
-        // one whose daemon is gone ends by itself
-        let _ = kill_process(tracer, Signal::TERM);
+        // the kernel lets go of who was traced; one asked to end waits for threads that a kill has taken
+        let _ = kill_process(tracer, Signal::KILL);
         self.0.wait().unwrap();
     }
 }
 
 /// Whether every thread has a tracer.
 fn traced(pid: u32) -> bool {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        // killed already
+        return true;
+    };
     threads.flatten().all(|thread| {
         let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
         let tracer = status
