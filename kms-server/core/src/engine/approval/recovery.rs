@@ -16,7 +16,7 @@ use crate::reason::Reason;
 /// Asks for it, or, with its approval and after the delay, does it: answers an enrolment token.
 ///
 /// # Errors
-/// As [`super::gate`]; DENIED for a removed operator, whose name stays taken.
+/// As [`mod@super::gate`]; DENIED for a removed operator, whose name stays taken.
 pub fn recover(
     view: &View<'_>,
     moment: &Moment<'_>,
