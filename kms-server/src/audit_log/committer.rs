@@ -233,8 +233,9 @@ impl Committer {
         let lanes = lock(&self.shared.lanes);
         for (lane, outcomes) in lanes.iter().zip(&mut self.answers) {
             if !outcomes.is_empty() {
-                lane.send(std::mem::take(outcomes));
+                // counted first: who is woken may look at the figures
                 Counters::add(&self.shared.counters.wake_ups, 1);
+                lane.send(std::mem::take(outcomes));
             }
         }
     }
