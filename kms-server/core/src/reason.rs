@@ -98,6 +98,7 @@ reasons! {
     34 LoginFailed "LOGIN_FAILED" Denied "user, password, code or token are not right",
     35 LockedOut "LOCKED_OUT" Denied "too many failed attempts: wait, or have another operator unlock the account",
     36 LastAdministrator "LAST_ADMINISTRATOR" State "nobody would be left who can administer operators",
+    37 NotAnchored "NOT_ANCHORED" State "the anchors of the audit log do not vouch for it: it stays sealed",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {

@@ -31,7 +31,8 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::ShredSecretMissing
         | Reason::CompromisedVersion
         | Reason::TimersPaused
-        | Reason::LastAdministrator => Code::FailedPrecondition,
+        | Reason::LastAdministrator
+        | Reason::NotAnchored => Code::FailedPrecondition,
         Reason::Sealed
         | Reason::AuditUnavailable
         | Reason::StoreUnavailable

@@ -1,6 +1,7 @@
 //! The file's own shape, key by key, and its way into [`Config`].
 
 mod issuers;
+mod witnesses;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
 use super::{
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
+use witnesses::WitnessTable;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -47,7 +49,10 @@ tables! {
     }
     TlsTable { certificate: String, key: String, client_ca: String, crl: String }
     DataTable { directory: String }
-    AuditTable { name: String, segment_bytes: u64, reserve_bytes: u64 }
+    AuditTable {
+        name: String, segment_bytes: u64, reserve_bytes: u64, min_anchors: u64, witnesses: Vec<WitnessTable>,
+        anonymisation_hold: String,
+    }
     SealTable { passphrase_file: String, instance_fingerprint: String }
     ClockTable { synchronised_file: String, synchronised_command: Vec<String> }
     CacheTable { shred_secret_bytes: u64 }
@@ -86,7 +91,7 @@ pub(super) fn parse(
                 file.data.unwrap_or_default().directory.as_deref(),
             )?,
         },
-        audit: audit(file.audit.unwrap_or_default())?,
+        audit: audit(file.audit.unwrap_or_default(), places)?,
         seal: seal(&file.seal.unwrap_or_default(), places)?,
         clock: clock(file.clock.unwrap_or_default(), places)?,
         cache: Cache {
@@ -241,7 +246,7 @@ fn tls(table: &TlsTable, places: Places<'_>) -> Result<Tls, Problem> {
     })
 }
 
-fn audit(table: AuditTable) -> Result<Audit, Problem> {
+fn audit(table: AuditTable, places: Places<'_>) -> Result<Audit, Problem> {
     let name = table.name.unwrap_or_else(|| "kms".to_owned());
     let fits = (1..=64).contains(&name.len())
         && name.bytes().all(|byte| {
@@ -266,7 +271,22 @@ fn audit(table: AuditTable) -> Result<Audit, Problem> {
             MIB..=1024 * GIB,
         )?,
         tree: true,
+        anonymisation_hold: hold(table.anonymisation_hold)?,
+        min_anchors: witnesses::min_anchors(table.min_anchors, table.witnesses.as_deref())?,
+        witnesses: witnesses::witnesses(table.witnesses.unwrap_or_default(), places)?,
     })
+}
+
+fn hold(reason: Option<String>) -> Result<Option<String>, Problem> {
+    let fits =
+        |reason: &str| (1..=200).contains(&reason.len()) && !reason.contains(char::is_control);
+    match reason {
+        Some(reason) if !fits(&reason) => {
+            let problem = "must be the reason, in 1 to 200 bytes";
+            Err(Problem::new("audit.anonymisation_hold", problem))
+        }
+        reason => Ok(reason),
+    }
 }
 
 fn seal(table: &SealTable, places: Places<'_>) -> Result<Seal, Problem> {

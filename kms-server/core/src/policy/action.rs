@@ -113,6 +113,8 @@ actions! {
     92 RemoveOperator "Removes an operator for ever.",
     93 UnlockOperator "Lifts an operator's lockout.",
     94 SetOperatorRoles "Changes an operator's roles.",
+    130 ConfirmAnchors "The anchors vouched for the log at unseal.",
+    131 AnonymiseMonth "A job destroys the audit key of a month long past.",
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ impl Freshness {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => Self::None,
+            | A::CreateLogKey
+            | A::ConfirmAnchors
+            | A::AnonymiseMonth => Self::None,
             A::GenerateDataKey
             | A::UnwrapDataKey
             | A::Encrypt

@@ -204,7 +204,9 @@ impl Role {
             | A::Stop
             | A::Quarantine
             | A::Refuse
-            | A::CreateLogKey => matches!(self, Self::Internal),
+            | A::CreateLogKey
+            | A::ConfirmAnchors
+            | A::AnonymiseMonth => matches!(self, Self::Internal),
         }
     }
 

@@ -202,6 +202,7 @@ fn record() -> impl Strategy<Value = Record> {
         usage.prop_map(Record::Usage),
         outbox_record().prop_map(Record::Outbox),
         log_head().prop_map(Record::LogHead),
+        timestamp().prop_map(Record::AuditTombstone),
     ]
 }
 
@@ -210,6 +211,7 @@ fn same(a: &Record, b: &Record) -> bool {
     match (a, b) {
         (Record::Dataset(a), Record::Dataset(b)) => a == b,
         (Record::LogHead(a), Record::LogHead(b)) => a == b,
+        (Record::AuditTombstone(a), Record::AuditTombstone(b)) => a == b,
         (Record::Version(a), Record::Version(b)) => {
             (a.key_id, a.number, a.state, &a.compromised, a.created_at)
                 == (b.key_id, b.number, b.state, &b.compromised, b.created_at)
