@@ -245,6 +245,12 @@ impl AuditLog {
         &self.shared.origin
     }
 
+    /// Free bytes that are kept for operators.
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
+        self.shared.options.reserve_bytes
+    }
+
     /// Free bytes of the disk that the log lies on.
     ///
     /// # Errors

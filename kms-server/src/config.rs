@@ -169,6 +169,23 @@ pub struct Audit {
     pub reserve_bytes: u64,
     /// Whether the log proves itself. No file can say no: only `dev`, for the bench.
     pub tree: bool,
+    /// `[[audit.witnesses]]`: who remembers checkpoints outside.
+    pub witnesses: Vec<WitnessSettings>,
+    /// So many of them must vouch for the log at unseal.
+    pub min_anchors: usize,
+    /// Why no month's audit key is destroyed, while an incident is open or a court asks.
+    pub anonymisation_hold: Option<String>,
+}
+
+/// A witness of the log.
+#[derive(Debug, Clone)]
+pub struct WitnessSettings {
+    /// Where it listens: `http://` or, with a CA, `https://`.
+    pub url: String,
+    /// Its public key.
+    pub key: tlog::VerifierKey,
+    /// Who certified its server, for `https://`.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[seal]`.

@@ -34,6 +34,7 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::CompromisedVersion
         | Reason::TimersPaused
         | Reason::LastAdministrator
+        | Reason::NotAnchored
         | Reason::ApprovalRequired
         | Reason::ApprovalMismatch
         | Reason::ApprovalOver

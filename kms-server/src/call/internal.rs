@@ -244,6 +244,12 @@ impl Service {
         self.facts.failed.is_some()
     }
 
+    /// Why the audit log must not be anonymised now.
+    #[must_use]
+    pub fn anonymisation_hold(&self) -> Option<&str> {
+        self.facts.anonymisation_hold.as_deref()
+    }
+
     /// Sealed or not.
     #[must_use]
     pub const fn gate(&self) -> &Arc<Gate> {

@@ -42,7 +42,7 @@ pub struct State {
     end: Mutex<Drained>,
     /// Shred secrets.
     pub cache: ShredCache,
-    months: ArcSwap<BTreeMap<Month, Arc<MonthKeys>>>,
+    months: ArcSwap<BTreeMap<Month, (Arc<MonthKeys>, Revision)>>,
     time_mark: Mutex<(TimeMark, Revision)>,
     log_key: Mutex<Option<Arc<LogKeyRecord>>>,
     log_head: Mutex<Option<(LogHead, Revision)>>,
@@ -72,13 +72,25 @@ impl State {
     /// The audit key of a month; `None` when it was not made yet or is destroyed.
     #[must_use]
     pub fn month(&self, month: Month) -> Option<Arc<MonthKeys>> {
-        self.months.load().get(&month).cloned()
+        let months = self.months.load();
+        months.get(&month).map(|(keys, _)| Arc::clone(keys))
+    }
+
+    /// The months that have an audit key, and the revisions of their records.
+    #[must_use]
+    pub fn month_records(&self) -> Vec<(Month, Revision)> {
+        let months = self.months.load();
+        months
+            .iter()
+            .map(|(month, (_, revision))| (*month, *revision))
+            .collect()
     }
 
     /// The audit keys of all months that have one.
     #[must_use]
     pub fn months(&self) -> Vec<Arc<MonthKeys>> {
-        self.months.load().values().cloned().collect()
+        let months = self.months.load();
+        months.values().map(|(keys, _)| Arc::clone(keys)).collect()
     }
 
     /// The time mark and the revision of its record.
@@ -152,7 +164,8 @@ impl State {
                 let mut months = BTreeMap::clone(&self.months.load());
                 match record {
                     Some(Record::AuditKey(key)) => {
-                        months.insert(month, Arc::new(MonthKeys::new(month, key)));
+                        let keys = Arc::new(MonthKeys::new(month, key));
+                        months.insert(month, (keys, stored.revision));
                     }
                     _ => {
                         months.remove(&month);

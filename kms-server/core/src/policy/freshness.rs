@@ -47,6 +47,8 @@ impl Freshness {
             | A::Quarantine
             | A::Refuse
             | A::CreateLogKey
+            | A::ConfirmAnchors
+            | A::DueAnonymisation
             | A::RecoverOperator
             | A::ReloadPolicies
             | A::EnrolService

@@ -233,6 +233,8 @@ impl Role {
             | A::Quarantine
             | A::Refuse
             | A::CreateLogKey
+            | A::ConfirmAnchors
+            | A::DueAnonymisation
             | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }
