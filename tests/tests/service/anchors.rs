@@ -6,11 +6,14 @@ use kms_tests::binaries;
 use kms_tests::caller::context;
 use kms_tests::daemon::{Daemon, Installation, Role};
 use kms_tests::in_process::InProcess;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tlog::{Note, VerifierKey};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// A witness on a machine of its own, as far as files can be that.
 struct Witness {
@@ -80,7 +83,7 @@ async fn makes_entries(installation: &Installation, count: usize) {
     assert!(daemon.terminate().success());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn checkpoints_carry_the_signatures_of_two_witnesses() {
     let installation = Installation::new();
     makes_entries(&installation, 5).await;
@@ -114,7 +117,7 @@ async fn checkpoints_carry_the_signatures_of_two_witnesses() {
     assert!(confirmed.count() >= 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_whole_disk_put_back_stays_sealed() {
     let installation = Installation::new();
     makes_entries(&installation, 5).await;
@@ -147,20 +150,48 @@ async fn a_whole_disk_put_back_stays_sealed() {
     makes_entries(&installation, 1).await;
 }
 
+/// A way to a witness: whoever comes is hung up on until it is opened.
+struct Way {
+    port: u16,
+    open: watch::Sender<bool>,
+}
+
+impl Way {
+    async fn to(witness: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let open = watch::Sender::new(false);
+        let is_open = open.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                if *is_open.borrow() {
+                    let mut far = TcpStream::connect(witness).await.unwrap();
+                    tokio::spawn(async move {
+                        let _ = copy_bidirectional(&mut near, &mut far).await;
+                    });
+                }
+            }
+        });
+        Self { port, open }
+    }
+}
+
 #[tokio::test]
 async fn it_unseals_by_itself_when_enough_witnesses_answer() {
     let process = InProcess::new();
     let installation = &process.installation;
+    // a log that was never signed has nothing to be asked about
+    let running = process.serve().await;
+    running.stop().await;
     let witness = Witness::new(installation, "one");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    configure(installation, 1, &[(&witness, port)]);
+    let serving = witness.serve(0);
+    let way = Way::to(serving.address).await;
+    configure(installation, 1, &[(&witness, way.port)]);
     let running = process.serve().await;
     assert!(running.gate().live().is_none());
     let problems = running.gate().anchors().problems();
     assert_eq!(problems.len(), 1, "{problems:?}");
-    let _serving = witness.serve(port);
+    way.open.send_replace(true);
     process.clock.advance(Duration::from_secs(10));
     let mut sealed = running.gate().sealed();
     sealed.wait_for(|sealed| !sealed).await.unwrap();
