@@ -317,7 +317,7 @@ impl Service {
         let decided = decided.map_err(&refused)?;
         let marked = O::marked(&prepared.input, &scene.view);
         let asked = marked.map(|marked| (marked, message.encode_to_vec()));
-        self.gated(live, ticket, &scene, asked, decided)
+        self.gated(live, ticket, (&scene.view, &scene.moment), asked, decided)
             .map_err(refused)
     }
 

@@ -173,8 +173,9 @@ impl Service {
                     .push(format!("{name} is quarantined: a record is damaged"));
             }
         }
-        let team = mode(&held.snapshot);
+        let team = mode(&held.snapshot, now.max(mark.high_water));
         status.roster_mode = match team {
+            Mode::Founding => "founding".to_owned(),
             Mode::Undeclared => "undeclared".to_owned(),
             Mode::Quorum => "quorum".to_owned(),
             Mode::SmallTeam { delay } => {
@@ -184,12 +185,18 @@ impl Service {
                 )
             }
         };
-        if team == Mode::Undeclared {
-            status.alarms.push(
-                "no roster is declared: one operator changes operators alone (`kms approval declare`)"
+        status.alarms.extend(match team {
+            Mode::Founding => Some(
+                "no roster is declared: on the first day one operator changes operators and policies alone \
+                 (`kms approval declare`)"
                     .to_owned(),
-            );
-        }
+            ),
+            Mode::Undeclared => Some(
+                "no roster is declared: a delay stands in for a missing approval (`kms approval declare`)"
+                    .to_owned(),
+            ),
+            Mode::Quorum | Mode::SmallTeam { .. } => None,
+        });
         status.dataset_count = u64::try_from(held.snapshot.len()).unwrap_or(u64::MAX);
         status.rotations_overdue = overdue;
         status.timers_paused = mark.paused;

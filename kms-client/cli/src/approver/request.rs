@@ -1,6 +1,7 @@
 //! The requests that can wait for approval, field by field. Each message is taken apart whole: a field that is not
 //! shown does not compile.
 
+use crate::exit::printable;
 use crate::output::{duration, hex, time};
 use kms_client::proto::v1;
 use prost::Message;
@@ -60,6 +61,7 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
             vec![field("public_key", public_key)]
         }),
         "DeclareRoster" => read(bytes, declare),
+        "ApplyPolicies" => read(bytes, apply),
         "RecoverOperator" => read(bytes, |message| {
             // shown or kept it has no passphrase
             let v1::RecoverOperatorRequest { user, passphrase } = message;
@@ -182,6 +184,25 @@ fn destroy(message: v1::DestroyShredSecretRequest) -> Fields {
             fields.push(field("selector.scope.account", account));
             fields.push(field("selector.scope.name", name));
             fields.push(field("selector.scope.retention_class", retention_class));
+        }
+    }
+    fields
+}
+
+/// Line by line, as the texts lie in their files: nothing in them can look like a line of ours.
+fn apply(message: v1::ApplyPoliciesRequest) -> Fields {
+    let v1::ApplyPoliciesRequest {
+        texts,
+        fingerprint,
+        replaces,
+    } = message;
+    let mut fields = vec![field("fingerprint", fingerprint)];
+    if replaces != 0 {
+        fields.push(field("replaces", replaces.to_string()));
+    }
+    for v1::PolicyText { name, text } in texts {
+        for (number, line) in text.split('\n').enumerate() {
+            fields.push(field(&format!("{name}:{}", number + 1), printable(line)));
         }
     }
     fields

@@ -76,14 +76,18 @@ impl Team {
             "--output=json",
         ];
         let added = team.insist(&added).ok().json();
+        // while two are a small team
+        team.bob_enrols(SMALL_TEAM_DELAY * 2).await;
         team.carol_enrols(added["enrolment_token"].as_str().unwrap());
-        team.bob_enrols();
+        team.pass(25 * HOUR).await;
         let key = team.path("carol_ssh");
         make_openssh_key(&key);
         let public = key.with_extension("pub");
         let public = public.to_str().unwrap();
-        team.carol(&["approval", "key", "add", "--ssh-key", public])
-            .ok();
+        let add = ["approval", "key", "add", "--ssh-key", public];
+        let id = approval_of(&team.carol(&add));
+        team.bob_approves(&id).ok();
+        team.carol(&[&add[..], &["--approval", &id]].concat()).ok();
         team.pass(25 * HOUR).await;
         team
     }
@@ -142,15 +146,17 @@ impl Team {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Bob makes a key of his own and enrols it.
-    pub(crate) fn bob_enrols(&self) {
+    /// Bob makes a key of his own and enrols it, which waits so long.
+    pub(crate) async fn bob_enrols(&mut self, delay: Duration) {
         let (file, passphrase) = (self.path("bob.key"), self.passphrase());
         let file = file.to_str().unwrap();
         let key = ["--file", file, "--passphrase-file", &passphrase];
         let made = self.bob(&[&["approval", "key", "make"], &key[..]].concat());
         assert!(made.ok().out.starts_with("ssh-ed25519 "));
-        self.bob(&[&["approval", "key", "add"], &key[..]].concat())
-            .ok();
+        let add = [&["approval", "key", "add"], &key[..]].concat();
+        let id = approval_of(&self.bob(&add));
+        self.pass(delay).await;
+        self.bob(&[&add[..], &["--approval", &id]].concat()).ok();
     }
 
     pub(crate) fn bob_approves(&self, id: &str) -> Said {
