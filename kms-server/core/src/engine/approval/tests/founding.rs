@@ -6,7 +6,7 @@ use crate::policy::approval::ROSTER;
 /// Alice and bob without a key, and nothing declared.
 fn undeclared() -> World {
     let mut world = World::of(&["alice", "bob"], 1, None);
-    world.snapshot.approvals = crate::engine::snapshot::Snapshot::default().approvals;
+    world.snapshot.approvals = Snapshot::default().approvals;
     world
 }
 
