@@ -5,7 +5,7 @@ use super::operation::Refused;
 use super::render;
 use super::road::Incoming;
 use super::ticket::Ticket;
-use super::{Service, parse};
+use super::{Service, dry_run, parse};
 use crate::live::gate::NotUnsealed;
 use crate::live::{Live, alarms};
 use crate::seal::passphrase::Passphrase;
@@ -246,7 +246,8 @@ impl Service {
         let allowed = unsealed
             .and_then(|()| self.allowed::<act::Seal>(ticket))
             .map_err(Refused::from)
-            .and_then(|()| decoded.map_err(Refused::from));
+            .and_then(|()| decoded.map_err(Refused::from))
+            .and_then(|_| dry_run::ends(ticket, Action::Seal).map_err(Refused::from));
         if let Err(refused) = allowed {
             return self.finish(lane, ticket, Err(refused)).await;
         }
@@ -281,6 +282,7 @@ impl Service {
         if self.facts.failed.is_some() {
             return Err(Reason::Internal.into());
         }
+        dry_run::ends(ticket, Action::Unseal)?;
         let passphrase = Passphrase::new(Zeroizing::new(message.passphrase.to_vec()));
         self.gate.unseal(passphrase).await.map_err(|error| {
             tracing::error!(%error, "not unsealed");

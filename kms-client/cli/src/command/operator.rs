@@ -120,7 +120,8 @@ impl Operator {
                     session,
                     disable_operator,
                     DisableOperatorRequest {
-                        name: resource(&named.name)
+                        name: resource(&named.name),
+                        validate_only: false,
                     }
                 )
                 .operator
@@ -130,7 +131,8 @@ impl Operator {
                     session,
                     enable_operator,
                     EnableOperatorRequest {
-                        name: resource(&named.name)
+                        name: resource(&named.name),
+                        validate_only: false,
                     }
                 )
                 .operator
@@ -140,7 +142,8 @@ impl Operator {
                     session,
                     unlock_operator,
                     UnlockOperatorRequest {
-                        name: resource(&named.name)
+                        name: resource(&named.name),
+                        validate_only: false,
                     }
                 )
                 .operator
@@ -151,7 +154,8 @@ impl Operator {
                     set_operator_roles,
                     SetOperatorRolesRequest {
                         name: resource(&given.name),
-                        roles: Role::words(&given.roles)
+                        roles: Role::words(&given.roles),
+                        validate_only: false,
                     }
                 )
                 .operator
@@ -163,7 +167,8 @@ impl Operator {
                     session,
                     remove_operator,
                     RemoveOperatorRequest {
-                        name: resource(&remove.name)
+                        name: resource(&remove.name),
+                        validate_only: false,
                     }
                 )
                 .operator
@@ -181,7 +186,8 @@ impl Add {
             add_operator,
             AddOperatorRequest {
                 operator_id: id.to_owned(),
-                roles: Role::words(&self.roles)
+                roles: Role::words(&self.roles),
+                validate_only: false,
             }
         );
         token(session, answer.operator, answer.enrolment_token)
@@ -203,7 +209,8 @@ impl Recover {
             recover_operator,
             RecoverOperatorRequest {
                 user: bare.to_owned(),
-                passphrase: passphrase.as_bytes().to_vec().into()
+                passphrase: passphrase.as_bytes().to_vec().into(),
+                validate_only: false,
             }
         );
         token(session, answer.operator, answer.enrolment_token)
@@ -215,7 +222,8 @@ async fn reset_mfa(session: &Session, named: &Named) -> Result<(), Failure> {
         session,
         reset_operator_mfa,
         ResetOperatorMfaRequest {
-            name: resource(&named.name)
+            name: resource(&named.name),
+            validate_only: false,
         }
     );
     token(session, answer.operator, answer.enrolment_token)

@@ -117,6 +117,7 @@ impl Apply {
             texts: texts.into_iter().map(text).collect(),
             fingerprint,
             replaces: self.replaces.unwrap_or(0),
+            validate_only: false,
         };
         let answer = call!(session, once policy_service_client::PolicyServiceClient.apply_policies, request)?;
         session.show(&Applied::from(answer))

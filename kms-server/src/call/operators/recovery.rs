@@ -74,6 +74,7 @@ impl Service {
         let request = v1::RecoverOperatorRequest {
             user: name.as_str().to_owned(),
             passphrase: bytes::Bytes::new(),
+            validate_only: false,
         };
         let request = request.encode_to_vec();
         let none = Nothing::default();

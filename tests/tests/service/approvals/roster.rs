@@ -67,6 +67,7 @@ async fn add(alice: &Client, name: &str, approval: Option<&str>) -> Result<(), E
     let request = v1::AddOperatorRequest {
         operator_id: name.into(),
         roles: vec!["approver".into()],
+        validate_only: false,
     };
     let approval = approval.map(|id| id.parse().unwrap());
     let answer = alice.once(request, |channel, mut request| {

@@ -247,6 +247,7 @@ impl Team {
             name,
             public_key: public_key.into(),
             signature: signature.into(),
+            validate_only: false,
         };
         let answer = approvals.approve(request).await;
         answer.map_or_else(|status| reason(&status), |_| "OK".to_owned())
@@ -322,7 +323,10 @@ impl Team {
             seconds: self.process.now().as_micros() / 1_000_000,
             nanos: 0,
         });
-        let request = ConfirmClockRequest { now };
+        let request = ConfirmClockRequest {
+            now,
+            validate_only: false,
+        };
         bob.system().confirm_clock(request).await.unwrap();
         self.jobs_pass().await;
     }
