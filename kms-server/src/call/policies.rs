@@ -11,8 +11,10 @@ use super::road::Incoming;
 use super::ticket::Ticket;
 use crate::live::state::Held;
 use crate::policies::in_force::{InForce, judge};
-use crate::policies::{ByPolicy, keeps_somebody};
+use crate::policies::{ByPolicy, keeps_quorum, keeps_somebody};
+use kms_core::engine::approval::roster::rules;
 use kms_core::engine::approval::statement::etag;
+use kms_core::engine::approval::{Mode, mode};
 use kms_core::engine::{
     Moment, NewPolicies, Refusal, View, apply_policies, refused_policies, reload_policies,
 };
@@ -133,6 +135,15 @@ impl Service {
             }
             let view = self.operator_view(&live, &held, &none);
             let moment = self.moment(ticket);
+            let rules = rules(&view, &self.rules, moment.now);
+            let required = match mode(&held.snapshot, view.latest(moment.now)) {
+                Mode::Quorum => rules.required(Action::ApplyPolicies),
+                _ => None,
+            };
+            let required = required.map_or(0, |count| usize::from(count.get()));
+            if !keeps_quorum(&judged.policies, &held.snapshot, required, &here) {
+                return Err(about(Reason::QuorumUnreachable.into()));
+            }
             let decision = apply_policies(&view, &moment, &proof, &judged.new).map_err(about)?;
             let marked = Marked {
                 action: Action::ApplyPolicies,

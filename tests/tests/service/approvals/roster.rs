@@ -58,6 +58,17 @@ async fn policies_come_into_force_only_as_others_signed_them() {
     apply(mild, &["--approval", &id]).ok();
     let shown = team.alice(&["policy", "show", "--output=json"]).ok();
     assert_eq!(shown.json()["generation"], 2);
+    // policies under which nobody could sign the next ones come into force by nobody's word
+    let mute = "forbid (principal, action == Action::\"Approve\", resource);";
+    refused(&apply(mute, &[]), "QUORUM_UNREACHABLE");
+    let checked = policies(&team, mute);
+    let check = ["policy", "check", checked.to_str().unwrap(), "--roster"];
+    let said = team.alice(&check);
+    assert_eq!(said.code, 4, "{said:?}");
+    assert!(said.out.contains("unreachable quorum"), "{said:?}");
+    let checked = policies(&team, mild);
+    let check = ["policy", "check", checked.to_str().unwrap(), "--roster"];
+    team.alice(&check).ok();
     // signed over the policies of before, it is good for nothing now
     refused(&apply(&wild, &["--approval", &id]), "APPROVAL_OVER");
     team.close().await;
