@@ -111,7 +111,7 @@ impl Service {
                 live.alarms.clear(NOTICES);
             } else {
                 live.alarms
-                    .raise(NOTICES, "the notice command failed: people are not told");
+                    .raise(NOTICES, "a notice did not arrive: people are not told");
             }
         });
     }

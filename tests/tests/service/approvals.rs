@@ -4,6 +4,7 @@
 mod by_hand;
 mod roster;
 mod team;
+mod webhook;
 
 use kms_tests::console::Said;
 use std::fs;
