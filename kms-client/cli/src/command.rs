@@ -34,7 +34,7 @@ use crate::session::Session;
 macro_rules! call {
     ($session:expr, repeat $module:ident :: $service:ident . $method:ident, $request:expr) => {{
         use kms_client::proto::v1::$module::$service;
-        let (client, mut request) = ($session.client().await?, $request);
+        let (client, mut request) = ($session.client().await?, Clone::clone(&$request));
         let dry_run = $session.only_validates(&mut request);
         let answer = client.repeat(&request, |channel, request| async move {
             $service::new(channel).$method(request).await

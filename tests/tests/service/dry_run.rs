@@ -144,7 +144,7 @@ async fn nothing_of_a_dry_run_is_done_or_handed_out_and_the_log_says_so() {
             (ended, 0),
             "{method}: {entry:?}"
         );
-        let told = entry.outcome == "DRY_RUN" || entry.note.starts_with("dry run");
+        let told = entry.outcome == "DRY_RUN" || entry.detail.contains("dry run");
         assert!(told || entry.outcome == "DENIED", "{method}: {entry:?}");
         found += usize::from(entry.kind == "call");
     }

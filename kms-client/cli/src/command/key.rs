@@ -108,7 +108,7 @@ impl OneVersion {
 macro_rules! change_version {
     ($session:expr, $which:expr, $method:ident, $request:ident) => {{
         let name = $which.resource();
-        let request = v1::$request { name };
+        let request = v1::$request { name, ..Default::default() };
         let answer =
             call!($session, once dataset_service_client::DatasetServiceClient.$method, request);
         $which.show($session, answer.map(|answer| answer.version))

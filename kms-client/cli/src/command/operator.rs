@@ -99,7 +99,7 @@ fn resource(name: &str) -> String {
 /// Calls a method that takes a name and answers an operator.
 macro_rules! change {
     ($session:expr, $method:ident, $request:ident { $($field:ident: $value:expr),+ }) => {{
-        let request = v1::$request { $($field: $value),+ };
+        let request = v1::$request { $($field: $value,)+ ..Default::default() };
         call!($session, once auth_service_client::AuthServiceClient.$method, request)?
     }};
 }
@@ -120,8 +120,7 @@ impl Operator {
                     session,
                     disable_operator,
                     DisableOperatorRequest {
-                        name: resource(&named.name),
-                        validate_only: false,
+                        name: resource(&named.name)
                     }
                 )
                 .operator
@@ -131,8 +130,7 @@ impl Operator {
                     session,
                     enable_operator,
                     EnableOperatorRequest {
-                        name: resource(&named.name),
-                        validate_only: false,
+                        name: resource(&named.name)
                     }
                 )
                 .operator
@@ -142,8 +140,7 @@ impl Operator {
                     session,
                     unlock_operator,
                     UnlockOperatorRequest {
-                        name: resource(&named.name),
-                        validate_only: false,
+                        name: resource(&named.name)
                     }
                 )
                 .operator
@@ -154,8 +151,7 @@ impl Operator {
                     set_operator_roles,
                     SetOperatorRolesRequest {
                         name: resource(&given.name),
-                        roles: Role::words(&given.roles),
-                        validate_only: false,
+                        roles: Role::words(&given.roles)
                     }
                 )
                 .operator
@@ -167,8 +163,7 @@ impl Operator {
                     session,
                     remove_operator,
                     RemoveOperatorRequest {
-                        name: resource(&remove.name),
-                        validate_only: false,
+                        name: resource(&remove.name)
                     }
                 )
                 .operator
@@ -186,8 +181,7 @@ impl Add {
             add_operator,
             AddOperatorRequest {
                 operator_id: id.to_owned(),
-                roles: Role::words(&self.roles),
-                validate_only: false,
+                roles: Role::words(&self.roles)
             }
         );
         token(session, answer.operator, answer.enrolment_token)
@@ -209,8 +203,7 @@ impl Recover {
             recover_operator,
             RecoverOperatorRequest {
                 user: bare.to_owned(),
-                passphrase: passphrase.as_bytes().to_vec().into(),
-                validate_only: false,
+                passphrase: passphrase.as_bytes().to_vec().into()
             }
         );
         token(session, answer.operator, answer.enrolment_token)
@@ -222,8 +215,7 @@ async fn reset_mfa(session: &Session, named: &Named) -> Result<(), Failure> {
         session,
         reset_operator_mfa,
         ResetOperatorMfaRequest {
-            name: resource(&named.name),
-            validate_only: false,
+            name: resource(&named.name)
         }
     );
     token(session, answer.operator, answer.enrolment_token)

@@ -141,7 +141,6 @@ impl Rewrap {
                 key_context: key_context.clone(),
             },
             keep_data_key_reason: self.keep_data_key_reason.clone(),
-            validate_only: false,
         }
     }
 }
