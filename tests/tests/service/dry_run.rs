@@ -37,7 +37,7 @@ const READS: [&str; 17] = [
 ];
 
 /// What a well-formed request of the right role comes to when nothing is done.
-const GOES_WELL: [&str; 16] = [
+const GOES_WELL: [&str; 14] = [
     "GenerateDataKey",
     "GenerateDataKeys",
     "Encrypt",
@@ -50,8 +50,6 @@ const GOES_WELL: [&str; 16] = [
     "Login",
     "Logout",
     "ConfirmClock",
-    "DisableOperator",
-    "AddService",
     "RecoverOperator",
     "ConfirmEnrolment",
 ];
@@ -189,7 +187,7 @@ async fn a_dry_run_opens_nothing_and_counts_no_use() {
     let usage = operator
         .run(&["key", "usage", "files", "1", "--output=json"])
         .ok();
-    assert_eq!(usage.json()["uses"], 1, "{usage:?}");
+    assert_eq!(usage.json()[0]["uses"], 1, "{usage:?}");
 }
 
 #[test]
