@@ -4,7 +4,7 @@ use super::lane::Lane;
 use super::operation::{Operation, Refused};
 use super::road::{Credentials, Early, Incoming, Road, Shed};
 use super::ticket::Ticket;
-use super::{Service, approval, control, data_plane, operators, render, services, shred};
+use super::{Service, approval, control, data_plane, entries, operators, render, services, shred};
 use bytes::Bytes;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::Refusal;
@@ -216,6 +216,9 @@ impl Service {
             "SummarizeEntries" => Ok(encoded(
                 &Box::pin(self.summarize_entries(lane, ticket, call)).await?,
             )),
+            "AnonymiseMonth" => {
+                Box::pin(self.one::<entries::anonymise::Anonymise>(lane, ticket, call)).await
+            }
             "SignExport" => Ok(encoded(
                 &Box::pin(self.sign_export(lane, ticket, call)).await?,
             )),
