@@ -11,6 +11,7 @@ mod gatekeeper;
 pub mod internal;
 mod lane;
 mod log_signing;
+mod methods;
 mod operation;
 mod operators;
 mod page;

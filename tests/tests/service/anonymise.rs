@@ -113,7 +113,8 @@ async fn nothing_opens_a_month_long_past_in_log_index_or_exports_and_all_else_st
     before.stays_in(&after);
     // one person is found no longer, and the answer says why
     assert_eq!(after.of_jane.entries, 0);
-    assert_eq!(after.of_jane.months_without_key, [month.to_string()]);
+    let said = &after.of_jane.months_without_key;
+    assert!(said.contains(&month.to_string()), "{said:?}");
 
     let leaves = after.entries.iter().map(|entry| entry.leaf.to_vec());
     let in_log: Vec<_> = leaves.take(before.entries.len()).collect();

@@ -55,6 +55,10 @@ impl Evidence {
         assert_eq!(tenants, &["tenant=acme"]);
         for (was, is) in self.entries.iter().zip(&later.entries) {
             let mut was = was.clone();
+            // while sealed there is no directory: who called stands in the personal group alone
+            if was.personal.contains_key("principal") {
+                was.principal.clear();
+            }
             was.personal.clear();
             was.personal_state.clone_from(&is.personal_state);
             assert_eq!(&was, is);

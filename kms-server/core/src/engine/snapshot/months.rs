@@ -30,6 +30,12 @@ impl Months {
         self.0.iter().filter(is_open).map(|(month, _)| *month)
     }
 
+    /// Those whose key was destroyed, oldest first.
+    pub fn anonymised(&self) -> impl Iterator<Item = Month> {
+        let is_gone = |(_, key): &(&Month, &MonthKey)| key.anonymised_at.is_some();
+        self.0.iter().filter(is_gone).map(|(month, _)| *month)
+    }
+
     /// Takes note of a month's record; the key in it is somebody else's.
     pub(super) fn note(&mut self, stored: &Stored) {
         let month = std::str::from_utf8(&stored.key.key).ok();
