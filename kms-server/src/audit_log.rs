@@ -9,6 +9,7 @@ mod figures;
 mod files;
 mod frame;
 mod index;
+pub mod intake;
 mod local;
 pub mod names;
 mod outbox;

@@ -33,6 +33,7 @@ pub use system::Facts as SystemFacts;
 
 use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
+use crate::audit_log::intake::Intake;
 use crate::config::services::Services;
 use crate::identity::Identity;
 use crate::live::Live;
@@ -90,6 +91,8 @@ pub struct Parts {
     pub notices: Notices,
     /// The built-in certificate authority; `None` where it is off.
     pub services: Option<Services>,
+    /// To whom personal values are encrypted while sealed.
+    pub intake: Intake,
 }
 
 /// The road.
@@ -117,13 +120,12 @@ impl Service {
     /// INTERNAL without randomness or with a broken descriptor.
     pub fn new(parts: Parts) -> Result<Self, Reason> {
         let boot = BootId(make_bytes(&*parts.entropy)?);
-        let intake = parts.gate.keyring().publics().intake;
         Ok(Self {
             scribe: Scribe::new(
                 boot,
                 Arc::clone(&parts.clock),
                 Arc::clone(&parts.entropy),
-                intake,
+                parts.intake,
             ),
             bounds: Bounds::new().map_err(|_| Reason::Internal)?,
             gatekeeper: Gatekeeper::new(Arc::clone(&parts.clock), &*parts.entropy)?,
@@ -315,6 +317,7 @@ impl Service {
             },
             idempotency,
             rules: &self.rules,
+            anonymisation_held: self.anonymisation_hold().is_some(),
             issuing: self.issuing(live),
         };
         let decided = O::decide(&prepared.input, &scene).await;

@@ -171,6 +171,12 @@ impl Data {
         self.directory.join("audit")
     }
 
+    /// The file of the months' public keys.
+    #[must_use]
+    pub fn intake(&self) -> PathBuf {
+        self.directory.join("intake")
+    }
+
     /// The keyring file.
     #[must_use]
     pub fn keyring(&self) -> PathBuf {
@@ -193,6 +199,8 @@ pub struct Audit {
     pub witnesses: Vec<WitnessSettings>,
     /// So many of them must vouch for the log at unseal.
     pub min_anchors: usize,
+    /// A month's personal values stay open for so many whole months after it.
+    pub anonymise_after_months: u16,
     /// Why no month's audit key is destroyed, while an incident is open or a court asks.
     pub anonymisation_hold: Option<String>,
 }

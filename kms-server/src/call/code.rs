@@ -35,6 +35,7 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::TimersPaused
         | Reason::LastAdministrator
         | Reason::NotAnchored
+        | Reason::AnonymisationHeld
         | Reason::ApprovalRequired
         | Reason::ApprovalMismatch
         | Reason::ApprovalOver

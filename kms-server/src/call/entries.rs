@@ -1,6 +1,7 @@
 //! The RPCs of `AuditService`: the log as its readers see it. Reading is logged like everything else, one entry a page.
 //! Personal groups are opened where their key still exists; nothing that is shown here is a proof.
 
+pub(super) mod anonymise;
 mod export;
 mod files;
 mod filter;

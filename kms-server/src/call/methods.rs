@@ -7,7 +7,7 @@
 use super::lane::Lane;
 use super::road::Incoming;
 use super::ticket::Ticket;
-use super::{Service, approval, control, data_plane, operators, services, shred};
+use super::{Service, approval, control, data_plane, entries, operators, services, shred};
 use bytes::Bytes;
 use kms_core::engine::Refusal;
 use kms_core::policy::Principal;
@@ -84,6 +84,8 @@ methods! {
         "BlockShredSecret" => shred::Block,
         "UnblockShredSecret" => shred::Unblock,
         "DestroyShredSecret" => shred::Destroy,
+        // AuditService
+        "AnonymiseMonth" => entries::anonymise::Anonymise,
         // AuthService
         "AddOperator" => operators::administration::Add,
         "ListOperators" => operators::administration::List,

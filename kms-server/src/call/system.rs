@@ -48,6 +48,8 @@ pub struct Facts {
     pub totp_steps_back: u32,
     /// Why it only reports: a self test that failed.
     pub failed: Option<String>,
+    /// Whole months after which a month of the audit log is anonymised.
+    pub anonymise_after_months: u16,
     /// Why the audit log is not anonymised, if it must not be.
     pub anonymisation_hold: Option<String>,
 }

@@ -42,7 +42,7 @@ pub struct State {
     end: Mutex<Drained>,
     /// Shred secrets.
     pub cache: ShredCache,
-    months: ArcSwap<BTreeMap<Month, (Arc<MonthKeys>, Revision)>>,
+    months: ArcSwap<BTreeMap<Month, Arc<MonthKeys>>>,
     time_mark: Mutex<(TimeMark, Revision)>,
     log_key: Mutex<Option<Arc<LogKeyRecord>>>,
     log_head: Mutex<Option<(LogHead, Revision)>>,
@@ -72,25 +72,14 @@ impl State {
     /// The audit key of a month; `None` when it was not made yet or is destroyed.
     #[must_use]
     pub fn month(&self, month: Month) -> Option<Arc<MonthKeys>> {
-        let months = self.months.load();
-        months.get(&month).map(|(keys, _)| Arc::clone(keys))
-    }
-
-    /// The months that have an audit key, and the revisions of their records.
-    #[must_use]
-    pub fn month_records(&self) -> Vec<(Month, Revision)> {
-        let months = self.months.load();
-        months
-            .iter()
-            .map(|(month, (_, revision))| (*month, *revision))
-            .collect()
+        self.months.load().get(&month).cloned()
     }
 
     /// The audit keys of all months that have one.
     #[must_use]
     pub fn months(&self) -> Vec<Arc<MonthKeys>> {
         let months = self.months.load();
-        months.values().map(|(keys, _)| Arc::clone(keys)).collect()
+        months.values().cloned().collect()
     }
 
     /// The time mark and the revision of its record.
@@ -164,8 +153,7 @@ impl State {
                 let mut months = BTreeMap::clone(&self.months.load());
                 match record {
                     Some(Record::AuditKey(key)) => {
-                        let keys = Arc::new(MonthKeys::new(month, key));
-                        months.insert(month, (keys, stored.revision));
+                        months.insert(month, Arc::new(MonthKeys::new(month, key)));
                     }
                     _ => {
                         months.remove(&month);
@@ -197,7 +185,8 @@ impl State {
     pub fn restrict(&self, stored: Vec<Stored>) -> Drained {
         self.next_generation(|snapshot| {
             let rest = snapshot.apply_all(stored);
-            rest.into_iter().filter_map(shred_id).collect()
+            let rest = rest.into_iter().filter_map(|stored| self.take_own(stored));
+            rest.filter_map(shred_id).collect()
         })
     }
 

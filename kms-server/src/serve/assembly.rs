@@ -3,6 +3,7 @@
 use super::Start;
 use super::home::Home;
 use crate::anchor::Anchors;
+use crate::audit_log::intake::Intake;
 use crate::audit_log::{AuditLog, OpenError, Opened, Options};
 use crate::call::{Parts, Service, SystemFacts};
 use crate::config::{ClientCertificate, Config, KeyDurability};
@@ -76,12 +77,14 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
             data: data.directory.clone(),
             key_durability: durability(config),
             totp_steps_back: config.operators.totp_steps_back,
+            anonymise_after_months: config.audit.anonymise_after_months,
             anonymisation_hold: config.audit.anonymisation_hold.clone(),
             failed: failed.map(|failed| failed.to_string()),
         },
         rules: config.approvals.clone(),
         notices: notices(start)?,
         services: config.services.clone(),
+        intake: Intake::open(&data.intake(), &gate.keyring().publics().instance),
     });
     let service = service.map_err(|reason| other("the service cannot start", &reason))?;
     tell_repairs(&service, &opened);

@@ -1,5 +1,6 @@
 //! `kms audit`: the log of every call, read, proven and verified.
 
+mod anonymise;
 mod entry;
 mod export;
 mod exposure;
@@ -29,6 +30,7 @@ pub(crate) enum Audit {
     Export(export::Export),
     Exposure(exposure::Exposure),
     Report(report::Report),
+    Anonymise(anonymise::Anonymise),
 }
 
 impl Audit {
@@ -46,6 +48,7 @@ impl Audit {
             Self::Export(export) => export.run(session).await,
             Self::Exposure(exposure) => exposure.run(session).await,
             Self::Report(report) => report.run(session).await,
+            Self::Anonymise(anonymise) => anonymise.run(session).await,
         }
     }
 }

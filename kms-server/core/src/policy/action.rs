@@ -134,6 +134,7 @@ actions! {
     129 RecoverOperator "Lets an operator in again by the recovery passphrase.",
     130 ConfirmAnchors "The anchors vouched for the log at unseal.",
     131 DueAnonymisation "A job destroys the audit key of a month long past.",
+    132 AnonymiseMonth "Destroys the audit key of a month that is over.",
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ impl Freshness {
             A::LiftDeletionProtection
             | A::ScheduleVersionDestruction
             | A::DestroyShredSecret
+            | A::AnonymiseMonth
             | A::AddOperator
             | A::DisableOperator
             | A::EnableOperator

@@ -183,7 +183,7 @@ impl Role {
             A::EmergencyRotateDataset | A::Seal => {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
-            A::ConfirmClock => matches!(self, Self::SecurityAdmin),
+            A::ConfirmClock | A::AnonymiseMonth => matches!(self, Self::SecurityAdmin),
             A::ListEntries
             | A::GetLogFiles
             | A::SignExport

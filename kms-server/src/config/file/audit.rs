@@ -3,6 +3,7 @@
 use super::super::bounds::{Places, Problem, number, required};
 use super::super::{Audit, WitnessSettings};
 use super::{GIB, MIB};
+use kms_core::engine::anonymise::KEPT_MONTHS_MAX;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use tlog::VerifierKey;
@@ -18,6 +19,7 @@ pub(super) struct AuditTable {
     reserve_bytes: Option<u64>,
     min_anchors: Option<u64>,
     witnesses: Option<Vec<WitnessTable>>,
+    anonymise_after_months: Option<u64>,
     anonymisation_hold: Option<String>,
 }
 
@@ -54,10 +56,16 @@ pub(super) fn section(table: AuditTable, places: Places<'_>) -> Result<Audit, Pr
             MIB..=1024 * GIB,
         )?,
         tree: true,
+        anonymise_after_months: months(table.anonymise_after_months)?,
         anonymisation_hold: hold(table.anonymisation_hold)?,
         min_anchors: min_anchors(table.min_anchors, table.witnesses.as_deref())?,
         witnesses: witnesses(table.witnesses.unwrap_or_default(), places)?,
     })
+}
+
+fn months(given: Option<u64>) -> Result<u16, Problem> {
+    let most = u64::from(KEPT_MONTHS_MAX);
+    number("audit.anonymise_after_months", given, most, 1..=most)
 }
 
 fn hold(reason: Option<String>) -> Result<Option<String>, Problem> {

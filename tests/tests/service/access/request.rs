@@ -3,24 +3,24 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
-    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, ApplyPoliciesRequest,
-    ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest, CancelApprovalRequest,
-    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
-    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DeclareRosterRequest,
-    DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
-    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
-    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest,
-    GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest,
-    GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest,
-    ListEntriesRequest, ListOperatorsRequest, ListServicesRequest, ListVersionsRequest,
-    LoginRequest, LogoutRequest, RecoverOperatorRequest, RejectApprovalRequest,
-    RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest, ResetOperatorMfaRequest,
-    RestoreVersionRequest, RevokeServiceRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, ServicePurpose,
-    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
-    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
-    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
-    WhoAmIRequest, shred_secret_selector::By,
+    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, AnonymiseMonthRequest,
+    ApplyPoliciesRequest, ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
+    CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest,
+    CreateDatasetRequest, CreateShredSecretItem, CreateShredSecretsRequest, Dataset,
+    DeclareRosterRequest, DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest,
+    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableOperatorRequest,
+    EnableVersionRequest, EncryptRequest, EnrolServiceRequest, GenerateDataKeyRequest,
+    GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest,
+    GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest, GetStatusRequest,
+    ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
+    ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
+    ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest, RewrapRequest,
+    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
+    ServicePurpose, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    SignExportRequest, SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest,
+    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
+    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -44,6 +44,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "EmergencyRotateDataset"
         | "Seal"
         | "ConfirmClock"
+        | "AnonymiseMonth"
         | "AddOperator"
         | "DisableOperator"
         | "EnableOperator"
@@ -203,6 +204,10 @@ fn other_body(method: &str, reason: String) -> Bytes {
             validate_only: false,
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
+        "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
+            month: "1970-01".to_owned(),
+            validate_only: false,
+        }),
         "ListEntries" => encode(&ListEntriesRequest::default()),
         "GetLogFiles" => encode(&GetLogFilesRequest::default()),
         "SignExport" => encode(&SignExportRequest::default()),
