@@ -5,6 +5,7 @@ use crate::exit::printable;
 use crate::output::{duration, hex, time};
 use kms_client::proto::{DryRun, v1};
 use prost::Message;
+use std::collections::BTreeMap;
 
 /// A request as people read it, and encoded again from what was read.
 pub(crate) struct Shown {
@@ -40,6 +41,19 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
     match method {
         "ScheduleVersionDestruction" => read(bytes, schedule),
         "UpdateDataset" => read(bytes, update),
+        "LabelDataset" => read(bytes, |message| {
+            let v1::LabelDatasetRequest {
+                name,
+                etag,
+                labels,
+                validate_only: _,
+            } = message;
+            vec![
+                field("name", name),
+                field("etag", etag),
+                field("labels", pairs(&labels)),
+            ]
+        }),
         "DestroyShredSecret" => read(bytes, destroy),
         "AnonymiseMonth" => read(bytes, |message| {
             let v1::AnonymiseMonthRequest {
@@ -163,6 +177,7 @@ fn update(message: v1::UpdateDatasetRequest) -> Fields {
         created_at,
         next_rotation_at,
         etag,
+        labels,
     } = dataset;
     fields.push(field("dataset.name", name));
     fields.push(field("dataset.etag", etag));
@@ -198,10 +213,18 @@ fn update(message: v1::UpdateDatasetRequest) -> Fields {
         ("dataset.created_at", at(created_at)),
         ("dataset.next_rotation_at", at(next_rotation_at)),
     ];
+    if !labels.is_empty() {
+        fields.push(field("dataset.labels", pairs(&labels)));
+    }
     for (name, value) in rest {
         fields.extend(value.map(|value| field(name, value)));
     }
     fields
+}
+
+fn pairs(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    pairs.join(", ")
 }
 
 fn number(value: u32) -> Option<String> {

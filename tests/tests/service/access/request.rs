@@ -3,17 +3,7 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
-    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, AnonymiseMonthRequest,
-    ApplyPoliciesRequest, ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
-    CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest,
-    CreateDatasetRequest, CreateShredSecretItem, CreateShredSecretsRequest, Dataset,
-    DeclareRosterRequest, DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest,
-    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableOperatorRequest,
-    EnableVersionRequest, EncryptRequest, EnrolServiceRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest,
-    GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest, GetStatusRequest,
-    ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
-    ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, AnonymiseMonthRequest, ApplyPoliciesRequest, ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest, CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DeclareRosterRequest, DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest, EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest, EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest, GetStatusRequest, LabelDatasetRequest, ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
     RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
     ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest, RewrapRequest,
     RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
@@ -45,6 +35,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         | "Seal"
         | "ConfirmClock"
         | "AnonymiseMonth"
+        | "LabelDataset"
         | "AddOperator"
         | "DisableOperator"
         | "EnableOperator"
@@ -123,6 +114,10 @@ pub(crate) fn body(method: &str) -> Bytes {
                 paths: vec!["deletion_protection".into()],
             }),
             validate_only: false,
+        }),
+        "LabelDataset" => encode(&LabelDatasetRequest {
+            name: name(),
+            ..Default::default()
         }),
         "RotateDataset" => encode(&RotateDatasetRequest {
             name: name(),
