@@ -55,6 +55,7 @@ async fn live_through(process: &InProcess) {
     operator.system().seal(SealRequest {}).await.unwrap();
     let wrong = UnsealRequest {
         passphrase: "a guess".into(),
+        ..Default::default()
     };
     // over a connection of its own, which is introduced while sealed
     let stranger = daemon.caller(installation, Role::Operator).await;
@@ -62,6 +63,7 @@ async fn live_through(process: &InProcess) {
     assert_eq!(reason(&refused), "UNSEAL_FAILED");
     let right = UnsealRequest {
         passphrase: passphrase(installation),
+        ..Default::default()
     };
     operator.system().unseal(right).await.unwrap();
     call(&service).await;

@@ -186,6 +186,7 @@ fn other_body(method: &str, reason: String) -> Bytes {
         "Seal" => encode(&SealRequest {}),
         "Unseal" => encode(&UnsealRequest {
             passphrase: Bytes::from_static(b"x"),
+            ..Default::default()
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
         "AnonymiseMonth" => encode(&AnonymiseMonthRequest {

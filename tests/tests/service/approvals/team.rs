@@ -92,7 +92,29 @@ impl Team {
         &self.process.installation
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) async fn operator(&self) -> Caller {
+        self.process.caller(&self.running, Role::Operator).await
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Stops it, adds to its configuration, and starts it again.
+    pub(crate) async fn restart(self, configuration: &str) -> Self {
+        let Self { process, running } = self;
+        running.stop().await;
+        let path = process.installation.dir().join("kms.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + configuration).unwrap();
+        let running = process.serve().await;
+        let team = Self { process, running };
+        team.at(Role::Operator);
+        team.at(Role::Approver);
+        team
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.process.installation.scratch().join(name)
     }
 
@@ -136,7 +158,7 @@ impl Team {
         }
     }
 
-    fn passphrase(&self) -> String {
+    pub(crate) fn passphrase(&self) -> String {
         let path = self.path("passphrase");
         fs::write(&path, "a passphrase of bob's key\n").unwrap();
         path.to_str().unwrap().to_owned()
@@ -292,7 +314,7 @@ impl Team {
         }
     }
 
-    async fn jobs_pass(&self) {
+    pub(crate) async fn jobs_pass(&self) {
         let mut passes = self.running.passes();
         passes.borrow_and_update();
         self.process.clock.advance(jobs::PASS_EVERY * 2);
