@@ -5,7 +5,7 @@
 use super::clock::Clock;
 use super::tls_time::clock_time;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -55,6 +55,8 @@ pub struct Question<'a> {
     pub accept: HeaderValue,
     /// Empty with GET.
     pub body: Vec<u8>,
+    /// Of the body, and who asks; none with GET.
+    pub headers: HeaderMap,
 }
 
 impl Outgoing {
@@ -134,13 +136,14 @@ impl Outgoing {
         } else {
             self.path.trim_end_matches('/')
         };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(question.method)
             .uri(format!("{before}{}", question.path))
             .header(header::HOST, &self.authority)
             .header(header::ACCEPT, question.accept)
             .body(Full::new(Bytes::from(question.body)))
             .map_err(|error| error.to_string())?;
+        request.headers_mut().extend(question.headers);
         let answer = async {
             let answer = sender.send_request(request).await;
             let answer = answer.map_err(|error| error.to_string())?;

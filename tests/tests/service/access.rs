@@ -192,7 +192,12 @@ async fn a_sealed_daemon_answers_only_status_unseal_and_health() {
         .unwrap()
         .into_inner();
     let mut operator = callers[&'o'].system();
-    operator.seal(SealRequest {}).await.unwrap();
+    operator
+        .seal(SealRequest {
+            validate_only: false,
+        })
+        .await
+        .unwrap();
     let mut calls = Vec::new();
     for rpc in every() {
         if ["GetStatus", "Unseal"].contains(&rpc.method.as_str()) {

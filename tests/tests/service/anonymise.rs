@@ -52,7 +52,13 @@ async fn live_through(process: &InProcess) {
     let service = daemon.caller(installation, Role::Service).await;
     call(&service).await;
     let operator = daemon.caller(installation, Role::Operator).await;
-    operator.system().seal(SealRequest {}).await.unwrap();
+    operator
+        .system()
+        .seal(SealRequest {
+            validate_only: false,
+        })
+        .await
+        .unwrap();
     let wrong = UnsealRequest {
         passphrase: "a guess".into(),
         ..Default::default()

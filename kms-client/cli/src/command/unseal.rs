@@ -60,6 +60,7 @@ impl Unseal {
             passphrase: passphrase.into(),
             override_statement: statement.transpose()?.unwrap_or_default(),
             signatures: signatures.collect::<Result<_, Failure>>()?,
+            validate_only: false,
         };
         let answer =
             call!(session, once system_service_client::SystemServiceClient.unseal, request)?;

@@ -9,10 +9,12 @@ use kms_proto::v1::SealRequest;
 use kms_server::audit_log::{Filter, Query};
 use kms_tests::console::Said;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Nobody listens there.
 const GONE: &str = "\n[[audit.witnesses]]\nurl = \"http://127.0.0.1:1/\"\nkey = ";
+
+const REASON: &str = "the witness burnt down";
 
 /// Alice unseals with these signatures over that text.
 fn unseal(team: &Team, text: &str, signatures: &[&Path]) -> Said {
@@ -28,7 +30,7 @@ fn unseal(team: &Team, text: &str, signatures: &[&Path]) -> Said {
     team.alice(&args)
 }
 
-fn sign(team: &Team, statement: &Path, name: &str, key: &[&str]) -> std::path::PathBuf {
+fn sign(team: &Team, statement: &Path, name: &str, key: &[&str]) -> PathBuf {
     let signature = team.path(&format!("{name}.sig"));
     let mut args = vec!["approval", "sign", statement.to_str().unwrap()];
     args.extend(["--confirm=override", "-o", signature.to_str().unwrap()]);
@@ -37,11 +39,16 @@ fn sign(team: &Team, statement: &Path, name: &str, key: &[&str]) -> std::path::P
     signature
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn approvers_overrule_the_anchors_of_this_log_as_it_is() {
-    if !crate::has_tool("ssh-keygen") {
-        return;
-    }
+/// Three operators whose daemon stays sealed, and signatures over the text that would unseal it.
+struct Scene {
+    team: Team,
+    text: String,
+    bobs: PathBuf,
+    carols: PathBuf,
+    strangers: PathBuf,
+}
+
+async fn scene() -> Scene {
     let team = Team::of_three().await;
     let state = team.path("gone");
     let made = [
@@ -55,30 +62,56 @@ async fn approvers_overrule_the_anchors_of_this_log_as_it_is() {
     let key = &made.ok().json()["key"];
     let team = team.restart(&format!("{GONE}{key}\n")).await;
     assert!(team.running().gate().live().is_none());
-
     let statement = team.path("statement");
-    let reason = "the witness burnt down";
-    let make = ["audit", "override", "--reason", reason, "-o"];
+    let make = ["audit", "override", "--reason", REASON, "-o"];
     team.alice(&[&make[..], &[statement.to_str().unwrap()]].concat())
         .ok();
-    let text = fs::read_to_string(&statement).unwrap();
-    assert!(text.contains("anchor gone/1 does not answer\n"), "{text}");
-    let bobs = ["--file", team.path("bob.key").to_str().unwrap()].map(str::to_owned);
     let passphrase = team.passphrase();
-    let bobs = [&*bobs[0], &*bobs[1], "--passphrase-file", &passphrase];
-    let bobs = sign(&team, &statement, "bob", &bobs);
-    let carols = team.path("carol_ssh");
+    let key = team.path("bob.key");
+    let key = [
+        "--file",
+        key.to_str().unwrap(),
+        "--passphrase-file",
+        &passphrase,
+    ];
+    let bobs = sign(&team, &statement, "bob", &key);
+    let key = team.path("carol_ssh");
     let carols = sign(
         &team,
         &statement,
         "carol",
-        &["--ssh-key", carols.to_str().unwrap()],
+        &["--ssh-key", key.to_str().unwrap()],
     );
-    let stranger = team.path("stranger");
-    super::by_hand::make_openssh_key(&stranger);
-    let strangers = ["--ssh-key", stranger.to_str().unwrap()];
-    let strangers = sign(&team, &statement, "stranger", &strangers);
+    let key = team.path("stranger");
+    super::by_hand::make_openssh_key(&key);
+    let strangers = sign(
+        &team,
+        &statement,
+        "stranger",
+        &["--ssh-key", key.to_str().unwrap()],
+    );
+    Scene {
+        text: fs::read_to_string(&statement).unwrap(),
+        team,
+        bobs,
+        carols,
+        strangers,
+    }
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn approvers_overrule_the_anchors_of_this_log_as_it_is() {
+    if !crate::has_tool("ssh-keygen") {
+        return;
+    }
+    let Scene {
+        team,
+        text,
+        bobs,
+        carols,
+        strangers,
+    } = scene().await;
+    assert!(text.contains("anchor gone/1 does not answer\n"), "{text}");
     // one alone, one twice, one and somebody whom the roster does not know
     refused(&unseal(&team, &text, &[&carols]), "APPROVAL_REQUIRED");
     refused(
@@ -113,16 +146,16 @@ async fn approvers_overrule_the_anchors_of_this_log_as_it_is() {
     assert!(team.running().gate().live().is_some());
 
     team.jobs_pass().await;
-    assert_logged(&team, reason);
+    assert_logged(&team);
     // the log has grown: another time needs another word
     let caller = team.operator().await;
-    caller.system().seal(SealRequest {}).await.unwrap();
+    caller.system().seal(SealRequest::default()).await.unwrap();
     refused(&unseal(&team, &text, both), "APPROVAL_MISMATCH");
     team.close().await;
 }
 
 /// Why, and both signatures.
-fn assert_logged(team: &Team, reason: &str) {
+fn assert_logged(team: &Team) {
     let query = Query {
         from_sequence: u64::MAX,
         newest_first: true,
@@ -134,7 +167,7 @@ fn assert_logged(team: &Team, reason: &str) {
     };
     let page = team.running().audit().read(&query).unwrap();
     let entry = page.entries[0].entry.as_ref().unwrap();
-    assert!(entry.item().unwrap().note.contains(reason), "{entry:?}");
+    assert!(entry.item().unwrap().note.contains(REASON), "{entry:?}");
     let rests = approval_of(entry).unwrap();
     assert_eq!(rests.signatures.len(), 2);
     for signature in &rests.signatures {
