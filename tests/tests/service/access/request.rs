@@ -213,7 +213,7 @@ fn other_body(method: &str) -> Bytes {
         }),
         "Unseal" => encode(&UnsealRequest {
             passphrase: Bytes::from_static(b"x"),
-            validate_only: false,
+            ..Default::default()
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
         "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
