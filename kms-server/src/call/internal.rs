@@ -183,6 +183,7 @@ impl Service {
             connection: None,
             trace: None,
             enrolment: None,
+            session: None,
             method: A::ACTION.as_str(),
             action: A::ACTION,
             service: self,

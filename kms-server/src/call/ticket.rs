@@ -14,7 +14,7 @@ use crate::store::ChangeError;
 use kms_core::audit::leaf::Coordinates;
 use kms_core::audit::{Detail, Facts, Outcome};
 use kms_core::engine::{Change, Refusal};
-use kms_core::name::{ApprovalId, CallId};
+use kms_core::name::{ApprovalId, CallId, OperatorName};
 use kms_core::policy::{Action, Circumstances, Decide, Principal};
 use kms_core::reason::Reason;
 use std::cell::Cell;
@@ -29,6 +29,8 @@ pub(super) struct Ticket<'a> {
     pub trace: Option<[u8; 16]>,
     /// Keyed hash of the enrolment token that it came with.
     pub enrolment: Option<[u8; 32]>,
+    /// The operator whose session speaks, and the generation that it was opened in.
+    pub session: Option<(OperatorName, u32)>,
     /// The method's name; page tokens belong to it.
     pub method: &'static str,
     /// What it turned out to be.
