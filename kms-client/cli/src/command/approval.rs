@@ -25,7 +25,7 @@ pub(crate) enum Approval {
     Show(One),
     /// Show one, and sign it.
     Approve(sign::Approve),
-    /// Say no, which is final.
+    /// Say no, which is final (to a recovery: once in a week, else together with another).
     Reject {
         #[command(flatten)]
         which: One,
