@@ -8,6 +8,7 @@ use kms_core::engine::snapshot::Policies as Generations;
 use kms_core::key::record::{
     OperatorState, Record, RecordKey, Revision, Stored, StoredPassword, Tree,
 };
+use kms_core::name::labels::NO_LABELS;
 use kms_core::name::{DatasetName, KeyContext, KeyId, OperatorName, PrincipalName, RetentionClass};
 use kms_core::policy::AboutDataset;
 use kms_core::policy::limits::is_own;
@@ -53,6 +54,7 @@ fn about(name: &DatasetName) -> Resource<'_> {
             key_id: KeyId([1; 16]),
             name,
             classes: &[],
+            labels: &NO_LABELS,
             revision: Revision(1),
         }),
         ..Resource::default()
