@@ -106,6 +106,7 @@ impl Freshness {
             | A::RemoveApproverKey
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::LabelDataset
             | A::AddService
             | A::RevokeService
             | A::ChangePassword => Self::Each,
