@@ -10,6 +10,7 @@ mod files;
 mod frame;
 mod index;
 pub mod intake;
+mod introduction;
 mod local;
 pub mod names;
 mod outbox;
@@ -110,6 +111,13 @@ struct Shared {
     counters: Counters,
     desk: tree::Desk,
     index: index::Index,
+}
+
+impl Shared {
+    /// Only the reserve is left.
+    fn is_scarce(&self) -> bool {
+        free_space(&self.dir).unwrap_or(0) < self.options.reserve_bytes
+    }
 }
 
 /// A handle; clones are cheap. When the last one goes, what waits is written and the committer ends.
@@ -252,6 +260,12 @@ impl AuditLog {
         self.shared.options.reserve_bytes
     }
 
+    /// Whether entries of this sort are taken now: with less free than the reserve, only operators' are.
+    #[must_use]
+    pub fn has_room_for(&self, space: Space) -> bool {
+        space == Space::Operator || !self.shared.is_scarce()
+    }
+
     /// Free bytes of the disk that the log lies on.
     ///
     /// # Errors
@@ -315,7 +329,7 @@ impl AuditLog {
     /// # Errors
     /// When a segment cannot be read.
     pub fn introduction_of(&self, principal: PrincipalId) -> io::Result<Option<Entry>> {
-        reading::introduction_of(&self.shared, principal)
+        introduction::introduction_of(&self.shared, principal)
     }
 
     /// Entries that the index covers.

@@ -44,6 +44,7 @@ impl Service {
             policy: Cell::new(0),
             dry_run: false,
             is_logged: false,
+            handed_in: None,
         }
     }
 
