@@ -307,7 +307,11 @@ impl Service {
             statement: &message.override_statement,
             signatures: &signatures,
         });
-        let unsealed = self.gate.unseal_against(passphrase, overriding).await;
+        let asker = ticket.shown().certificate;
+        let unsealed = self
+            .gate
+            .unseal_against(passphrase, overriding, asker.as_ref());
+        let unsealed = unsealed.await;
         unsealed.map_err(|error| {
             tracing::error!(%error, "not unsealed");
             match error {

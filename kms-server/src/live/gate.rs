@@ -4,7 +4,7 @@ use super::Live;
 use super::opening::{OpenError, Parts, open};
 use crate::anchor::{Anchors, NotAnchored};
 use crate::audit_log::AuditLog;
-use crate::seal::attempts::Attempts;
+use crate::seal::attempts::{Asker, Attempts};
 use crate::seal::passphrase::Passphrase;
 use crate::seal::{Keyring, UnsealError};
 use crate::store::Store;
@@ -124,7 +124,7 @@ impl Gate {
     /// # Errors
     /// [`NotUnsealed`].
     pub async fn unseal(&self, passphrase: Passphrase) -> Result<(), NotUnsealed> {
-        self.unseal_against(passphrase, None).await
+        self.unseal_against(passphrase, None, None).await
     }
 
     /// As [`Self::unseal`]; `overriding` is the approvers' word, should the anchors not vouch for the log. They are known
@@ -136,6 +136,7 @@ impl Gate {
         &self,
         passphrase: Passphrase,
         overriding: Option<Overriding<'_>>,
+        asker: Option<&Asker>,
     ) -> Result<(), NotUnsealed> {
         let _one_at_a_time = self.changing.lock().await;
         let keyring = &self.parts.keyring;
@@ -144,7 +145,7 @@ impl Gate {
             .map_err(NotUnsealed::OtherInstance)?;
         let unsealed = self
             .attempts
-            .unseal(Arc::clone(keyring), passphrase)
+            .unseal(Arc::clone(keyring), passphrase, asker)
             .await?;
         if self.live.load().is_some() {
             return Ok(());
@@ -175,9 +176,14 @@ impl Gate {
     ///
     /// # Errors
     /// [`UnsealError`].
-    pub async fn check(&self, passphrase: Passphrase) -> Result<(), UnsealError> {
+    pub async fn check(
+        &self,
+        passphrase: Passphrase,
+        asker: Option<&Asker>,
+    ) -> Result<(), UnsealError> {
         let keyring = Arc::clone(&self.parts.keyring);
-        self.attempts.unseal(keyring, passphrase).await.map(drop)
+        let unsealed = self.attempts.unseal(keyring, passphrase, asker).await;
+        unsealed.map(drop)
     }
 
     async fn ask_anchors(

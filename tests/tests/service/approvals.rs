@@ -379,10 +379,10 @@ async fn a_passphrase_that_is_only_checked_opens_nothing() {
     assert!(gate.seal().await);
     let right = process.installation.dir().join("seal.passphrase");
     let right = private_file::read_secret(&right).unwrap();
-    gate.check(Passphrase::new(right)).await.unwrap();
+    gate.check(Passphrase::new(right), None).await.unwrap();
     assert!(gate.live().is_none());
     let wrong = Passphrase::new(b"not the passphrase".to_vec().into());
-    let refused = gate.check(wrong).await.unwrap_err();
+    let refused = gate.check(wrong, None).await.unwrap_err();
     assert_eq!(refused, UnsealError::WrongPassphrase);
     running.stop().await;
 }

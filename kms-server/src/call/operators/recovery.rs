@@ -9,6 +9,7 @@ use crate::call::road::Incoming;
 use crate::call::ticket::Ticket;
 use crate::live::Live;
 use crate::seal::UnsealError;
+use crate::seal::attempts::Asker;
 use crate::seal::passphrase::Passphrase;
 use kms_core::engine::approval::statement::etag;
 use kms_core::engine::approval::{Asked, recover};
@@ -50,7 +51,9 @@ impl Service {
         };
         let message = self.read::<act::RecoverOperator, _>(lane, ticket, call, &live, check);
         let message: v1::RecoverOperatorRequest = message.await?;
-        if let Err(reason) = self.is_recovery_passphrase(&message.passphrase).await {
+        let asker = ticket.shown().certificate;
+        let right = self.is_recovery_passphrase(&message.passphrase, asker.as_ref());
+        if let Err(reason) = right.await {
             return Err(self.refuse(lane, ticket, Some(&live), reason.into()).await);
         }
         let name = OperatorName::canonical(&message.user);
@@ -59,9 +62,13 @@ impl Service {
     }
 
     /// The seals' passphrase stands in until there are recovery recipients. Guesses cost as those at unsealing do.
-    async fn is_recovery_passphrase(&self, typed: &[u8]) -> Result<(), Reason> {
+    async fn is_recovery_passphrase(
+        &self,
+        typed: &[u8],
+        asker: Option<&Asker>,
+    ) -> Result<(), Reason> {
         let passphrase = Passphrase::new(Zeroizing::new(typed.to_vec()));
-        let right = self.gate.check(passphrase).await;
+        let right = self.gate.check(passphrase, asker).await;
         right.map_err(|error| match error {
             UnsealError::TooManyAttempts { .. } => Reason::ResourceExhausted,
             _ => Reason::UnsealFailed,
