@@ -209,6 +209,7 @@ impl Service {
             });
         }
         status.alarms.extend(self.policy_alarm(&held));
+        status.alarms.extend(self.trust_alarm(&held));
         status.alarms.extend(live.alarms.texts());
     }
 
@@ -286,7 +287,9 @@ impl Service {
         }
         dry_run::ends(ticket, Action::Unseal)?;
         let passphrase = Passphrase::new(Zeroizing::new(message.passphrase.to_vec()));
-        self.gate.unseal(passphrase).await.map_err(|error| {
+        let unsealed = self.gate.unseal(passphrase).await;
+        self.enforce_trust();
+        unsealed.map_err(|error| {
             tracing::error!(%error, "not unsealed");
             match error {
                 NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
