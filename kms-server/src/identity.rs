@@ -268,11 +268,16 @@ impl Identity {
         match authorization {
             Authorization::None => {
                 let (name, only_desk) = self.certified(connection, now)?;
-                let roles = self.in_force.load().principals.of(name);
+                let roles = if only_desk {
+                    let configured = self.settings.principals.of(name);
+                    configured.only(|role| role == Role::OperatorCertificate)
+                } else {
+                    self.in_force.load().principals.of(name)
+                };
                 Ok(Principal {
                     name: name.clone(),
                     authentication: Authentication::Certificate,
-                    roles: roles.only(|role| !only_desk || role == Role::OperatorCertificate),
+                    roles,
                     attributes: None,
                     second_factor: None,
                 })

@@ -7,6 +7,7 @@ use kms_proto::v1;
 use kms_proto::v1::system_service_client::SystemServiceClient;
 use kms_server::serve::Running;
 use kms_tests::certificate::Authority;
+use kms_tests::in_process::DAY;
 use kms_tests::production::Production;
 use std::fs;
 use std::time::Duration;
@@ -142,5 +143,36 @@ async fn a_changed_configuration_counts_only_when_it_was_approved() {
     assert_eq!(refused.reason(), Some("LAST_ADMINISTRATOR"));
     // and the former one goes on
     assert!(alarms(&status(&alice).await.unwrap()));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_every_approved_authority_has_expired_people_still_get_in_to_approve() {
+    let production = Production::new(Duration::ZERO);
+    let running = production.serve().await;
+    let alice = production.alice(&running).await;
+    let operator = alice.operator().unwrap().clone();
+    jobs_pass(&production, &running).await;
+    running.stop().await;
+    let elsewhere = Authority::new("elsewhere");
+    edit(&production, "pki/ca.pem", |_| elsewhere.certificate.clone());
+    edit(&production, "kms.toml", |text| {
+        format!("{text}\n\"{DESK}\" = [\"operator\"]\n")
+    });
+    // while one is good, nobody else's lets anybody in
+    let running = production.serve().await;
+    let desk = stranger(&production, &running, &elsewhere).await;
+    assert!(status(&desk).await.is_err());
+    running.stop().await;
+    production.clock.advance(DAY * 366 * 11);
+    let running = production.serve().await;
+    // password and code as ever; what changes who may act waits for the roster, or its delay
+    operator.set_token(None);
+    let desk = stranger(&production, &running, &elsewhere).await;
+    let desk = desk.with_operator(Some(operator));
+    let now = trust(&desk).await.unwrap();
+    assert!(!now.is_approved);
+    let waits = approve(&desk, now.configured_document).await.unwrap_err();
+    assert_eq!(waits.reason(), Some("APPROVAL_REQUIRED"), "{waits}");
     running.stop().await;
 }
