@@ -5,6 +5,7 @@ mod entry;
 mod export;
 mod exposure;
 mod list;
+mod overriding;
 mod prove;
 mod remote;
 mod report;
@@ -31,6 +32,7 @@ pub(crate) enum Audit {
     Exposure(exposure::Exposure),
     Report(report::Report),
     Anonymise(anonymise::Anonymise),
+    Override(overriding::Override),
 }
 
 impl Audit {
@@ -49,6 +51,7 @@ impl Audit {
             Self::Exposure(exposure) => exposure.run(session).await,
             Self::Report(report) => report.run(session).await,
             Self::Anonymise(anonymise) => anonymise.run(session).await,
+            Self::Override(overriding) => overriding.run(session).await,
         }
     }
 }
