@@ -16,6 +16,8 @@ pub(super) struct InForce {
     pub(super) principals: RoleTable,
     /// Issuers, and what was verified lately.
     pub(super) tokens: Tokens,
+    /// What was approved, where that is other than what is configured; with its authorities, PEM.
+    instead: Option<(Arc<TrustRecord>, String)>,
 }
 
 /// As the configuration says.
@@ -23,6 +25,7 @@ pub(super) fn configured(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
     Ok(InForce {
         principals: settings.principals.clone(),
         tokens: Tokens::new(settings.issuers.clone(), clock)?,
+        instead: None,
     })
 }
 
@@ -100,31 +103,39 @@ impl Identity {
         }
     }
 
+    fn as_approved(&self, approved: &Arc<TrustRecord>) -> Result<InForce, BadFile> {
+        tracing::error!(
+            "the configured authorities, principals and issuers are not those approved: the approved ones stay in force \
+             until `kms config approve`"
+        );
+        let read = self.settings.trust.read(&approved.document);
+        let read = read.map_err(|it| bad("approved document", &self.files.client_ca, it))?;
+        Ok(InForce {
+            principals: read.principals,
+            tokens: Tokens::new(read.issuers, &self.clock)?,
+            instead: Some((Arc::clone(approved), read.client_ca)),
+        })
+    }
+
     /// Takes files and approval over together.
     pub(super) fn exchange(&self, contents: &Contents, document: String) -> Result<(), BadFile> {
         self.document.store(Arc::new(document));
-        let (in_force, client_ca) = match &*self.approved.load() {
-            Some(approved) if !self.is_approved(approved) => {
-                tracing::error!(
-                    "the configured authorities, principals and issuers are not those approved: \
-                     the approved ones stay in force until `kms config approve`"
-                );
-                let read = self.settings.trust.read(&approved.document);
-                let read =
-                    read.map_err(|it| bad("approved document", &self.files.client_ca, it))?;
-                let in_force = InForce {
-                    principals: read.principals,
-                    tokens: Tokens::new(read.issuers, &self.clock)?,
-                };
-                (in_force, Some(read.client_ca))
-            }
-            _ => (configured(&self.settings, &self.clock)?, None),
+        let approved = self.approved.load_full();
+        let instead = approved.filter(|approved| !self.is_approved(approved));
+        let before = self.in_force.load_full();
+        // issuers that stay keep the keys that they gave
+        let in_force = match (&instead, &before.instead) {
+            (None, None) => before,
+            (Some(now), Some((then, _))) if Arc::ptr_eq(now, then) => before,
+            (None, Some(_)) => Arc::new(configured(&self.settings, &self.clock)?),
+            (Some(approved), _) => Arc::new(self.as_approved(approved)?),
         };
         let generation = self.generation().saturating_add(1);
-        let demand = (self.demand, client_ca.as_deref());
+        let client_ca = in_force.instead.as_ref().map(|(_, pem)| pem.as_str());
+        let demand = (self.demand, client_ca);
         let trust = Trust::new(generation, &self.files, contents, demand, &self.clock)?;
         self.trust.store(Arc::new(trust));
-        self.in_force.store(Arc::new(in_force));
+        self.in_force.store(in_force);
         self.exchanged.notify_one();
         Ok(())
     }

@@ -109,6 +109,7 @@ impl Freshness {
             | A::DeclareRoster
             | A::ApplyPolicies
             | A::ApproveTrust
+            | A::LabelDataset
             | A::AddService
             | A::RevokeService
             | A::ChangePassword => Self::Each,

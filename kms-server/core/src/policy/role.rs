@@ -218,6 +218,7 @@ impl Role {
             | A::DeclareRoster
             | A::ApplyPolicies
             | A::ApproveTrust
+            | A::LabelDataset
             | A::AddService
             | A::RevokeService => matches!(self, Self::SecurityAdmin),
             A::EnrolService => matches!(self, Self::Enrolling),
