@@ -27,6 +27,7 @@ mod shred;
 mod system;
 mod ticket;
 mod travel;
+mod trust;
 
 pub use lane::Lane;
 pub use system::Facts as SystemFacts;

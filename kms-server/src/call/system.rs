@@ -225,6 +225,7 @@ impl Service {
             });
         }
         status.alarms.extend(self.policy_alarm(&held));
+        status.alarms.extend(self.trust_alarm(&held));
         status.alarms.extend(live.alarms.texts());
     }
 
@@ -312,6 +313,7 @@ impl Service {
             .gate
             .unseal_against(passphrase, overriding, asker.as_ref());
         let unsealed = unsealed.await;
+        self.enforce_trust();
         unsealed.map_err(|error| {
             tracing::error!(%error, "not unsealed");
             match error {

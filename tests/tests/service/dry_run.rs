@@ -16,7 +16,7 @@ const NUMBER: i32 = 15;
 const FLAG: [u8; 2] = [15 << 3, 1];
 
 /// What changes nothing and uses no dataset key.
-const READS: [&str; 17] = [
+const READS: [&str; 18] = [
     "ListApprovals",
     "GetApproval",
     "GetRoster",
@@ -34,6 +34,7 @@ const READS: [&str; 17] = [
     "TestPolicies",
     "GetShredSecret",
     "GetStatus",
+    "GetTrust",
 ];
 
 /// What a well-formed request of the right role comes to when nothing is done.

@@ -40,6 +40,8 @@ pub enum Tree {
     Approver = 53,
     /// The one: how the roster was declared.
     Roster = 54,
+    /// The one: what of the configuration was approved to say who is who.
+    Trust = 59,
 }
 
 impl Tree {
@@ -61,6 +63,7 @@ impl Tree {
         Self::Approval,
         Self::Approver,
         Self::Roster,
+        Self::Trust,
         Self::Policies,
     ];
 
@@ -78,7 +81,7 @@ impl Tree {
     pub const fn is_of_operators(self) -> bool {
         matches!(
             self,
-            Self::Operator | Self::Approval | Self::Approver | Self::Roster
+            Self::Operator | Self::Approval | Self::Approver | Self::Roster | Self::Trust
         )
     }
 
@@ -101,6 +104,7 @@ impl Tree {
                 | Self::Approval
                 | Self::Approver
                 | Self::Roster
+                | Self::Trust
                 | Self::Policies
         )
     }
@@ -233,6 +237,12 @@ impl RecordKey {
     #[must_use]
     pub fn roster() -> Self {
         Self::new(Tree::Roster, b"roster")
+    }
+
+    /// What was approved to say who is who.
+    #[must_use]
+    pub fn trust() -> Self {
+        Self::new(Tree::Trust, b"trust")
     }
 
     /// That of a generation of access policies.

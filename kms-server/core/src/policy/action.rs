@@ -136,6 +136,9 @@ actions! {
     130 ConfirmAnchors "The anchors vouched for the log at unseal.",
     131 DueAnonymisation "A job destroys the audit key of a month long past.",
     132 AnonymiseMonth "Destroys the audit key of a month that is over.",
+    145 ApproveTrust "Takes the configured authorities, principals and issuers into force.",
+    146 GetTrust "Reads what says who is who: in force, and configured.",
+    147 AdoptTrust "The daemon takes a first configuration, or a development one, into force.",
 }
 
 #[cfg(test)]

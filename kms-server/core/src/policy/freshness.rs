@@ -51,6 +51,7 @@ impl Freshness {
             | A::DueAnonymisation
             | A::RecoverOperator
             | A::ReloadPolicies
+            | A::AdoptTrust
             | A::EnrolService
             | A::RenewService => Self::None,
             A::GenerateDataKey
@@ -75,6 +76,7 @@ impl Freshness {
             | A::Logout
             | A::ListApprovals
             | A::GetApproval
+            | A::GetTrust
             | A::GetRoster => Self::Session,
             A::CreateDataset
             | A::UpdateDataset
@@ -106,6 +108,7 @@ impl Freshness {
             | A::RemoveApproverKey
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::ApproveTrust
             | A::LabelDataset
             | A::AddService
             | A::RevokeService

@@ -205,7 +205,7 @@ impl Role {
                 matches!(self, Self::Approver | Self::SecurityAdmin | Self::KeyAdmin)
             }
             A::RemoveApproverKey => matches!(self, Self::Approver | Self::SecurityAdmin),
-            A::ListOperators | A::ListServices | A::GetPolicies => {
+            A::ListOperators | A::ListServices | A::GetPolicies | A::GetTrust => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
             }
             A::AddOperator
@@ -217,6 +217,7 @@ impl Role {
             | A::SetOperatorRoles
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::ApproveTrust
             | A::LabelDataset
             | A::AddService
             | A::RevokeService => matches!(self, Self::SecurityAdmin),
@@ -236,6 +237,7 @@ impl Role {
             | A::CreateLogKey
             | A::ConfirmAnchors
             | A::DueAnonymisation
+            | A::AdoptTrust
             | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }
