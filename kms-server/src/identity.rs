@@ -164,6 +164,12 @@ impl Identity {
         self.principals.of(name)
     }
 
+    /// Everybody whom the configuration gives a role.
+    pub fn configured(&self) -> impl Iterator<Item = (&PrincipalName, Roles)> {
+        let roles = self.principals.roles.iter();
+        roles.map(|(name, roles)| (name, *roles))
+    }
+
     /// Whether a listener takes this chain, leaf first, at `now`.
     ///
     /// # Errors

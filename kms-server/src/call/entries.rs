@@ -1,6 +1,7 @@
 //! The RPCs of `AuditService`: the log as its readers see it. Reading is logged like everything else, one entry a page.
 //! Personal groups are opened where their key still exists; nothing that is shown here is a proof.
 
+mod access;
 mod export;
 mod files;
 mod filter;
@@ -228,7 +229,11 @@ fn is_reading(logged: &Logged) -> bool {
     };
     matches!(
         head.action,
-        Action::ListEntries | Action::GetLogFiles | Action::SignExport | Action::SummarizeEntries
+        Action::ListEntries
+            | Action::GetLogFiles
+            | Action::SignExport
+            | Action::SummarizeEntries
+            | Action::GetAccess
     )
 }
 

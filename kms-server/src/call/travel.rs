@@ -216,6 +216,9 @@ impl Service {
             "SummarizeEntries" => Ok(encoded(
                 &Box::pin(self.summarize_entries(lane, ticket, call)).await?,
             )),
+            "GetAccess" => Ok(encoded(
+                &Box::pin(self.get_access(lane, ticket, call)).await?,
+            )),
             "SignExport" => Ok(encoded(
                 &Box::pin(self.sign_export(lane, ticket, call)).await?,
             )),

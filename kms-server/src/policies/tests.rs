@@ -242,3 +242,22 @@ fn policies_that_cannot_be_read_leave_only_the_way_out() {
     assert_eq!(allowed(&service()), [Action::GetStatus]);
     assert!(allowed(&Principal::internal()).contains(&Action::ScheduledRotation));
 }
+
+#[test]
+fn the_schema_says_of_the_same_actions_that_they_are_about_a_dataset() {
+    let schema = kms_policies::SCHEMA;
+    let from = schema.find("\naction ").unwrap() + "\naction ".len();
+    let list = &schema[from..from + schema[from..].find("appliesTo").unwrap()];
+    assert!(
+        schema[from + list.len()..]
+            .starts_with("appliesTo { principal: Principal, resource: Dataset")
+    );
+    let listed: BTreeSet<&str> = list.split(',').map(str::trim).collect();
+    let about = Action::ALL
+        .iter()
+        .filter(|action| action.is_about_dataset());
+    assert_eq!(
+        about.map(|action| action.as_str()).collect::<BTreeSet<_>>(),
+        listed
+    );
+}

@@ -1,5 +1,6 @@
 //! `kms audit`: the log of every call, read, proven and verified.
 
+mod access;
 mod entry;
 mod export;
 mod exposure;
@@ -28,6 +29,7 @@ pub(crate) enum Audit {
     Witness(witness::Witness),
     Export(export::Export),
     Exposure(exposure::Exposure),
+    Access(access::Access),
     Report(report::Report),
 }
 
@@ -45,6 +47,7 @@ impl Audit {
             Self::Witness(witness) => witness.run(session),
             Self::Export(export) => export.run(session).await,
             Self::Exposure(exposure) => exposure.run(session).await,
+            Self::Access(access) => access.run(session).await,
             Self::Report(report) => report.run(session).await,
         }
     }

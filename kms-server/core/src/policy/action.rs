@@ -86,6 +86,7 @@ actions! {
     51 GetLogFiles "Reads files of the audit log's tree.",
     52 SignExport "Signs what was exported of the audit log.",
     53 SummarizeEntries "Counts entries of the audit log.",
+    54 GetAccess "Says who could do what at a time.",
     60 ScheduledRotation "A job rotates a dataset that is due.",
     61 DueDestruction "A job destroys a version whose waiting time is over.",
     62 CreatePeriodSecret "A job makes a period secret ahead of time.",
@@ -132,6 +133,31 @@ actions! {
     127 GetRoster "Reads who may approve and what needs it.",
     128 DeclareRoster "Declares the roster and takes the configured approval rules into force.",
     129 RecoverOperator "Lets an operator in again by the recovery passphrase.",
+}
+
+impl Action {
+    /// Whether it is about one dataset, as the schema of policies says.
+    #[must_use]
+    pub const fn is_about_dataset(self) -> bool {
+        matches!(
+            self,
+            Self::GenerateDataKey
+                | Self::UnwrapDataKey
+                | Self::Encrypt
+                | Self::Decrypt
+                | Self::Rewrap
+                | Self::GetDataset
+                | Self::UpdateDataset
+                | Self::LiftDeletionProtection
+                | Self::RotateDataset
+                | Self::EmergencyRotateDataset
+                | Self::ListVersions
+                | Self::DisableVersion
+                | Self::EnableVersion
+                | Self::ScheduleVersionDestruction
+                | Self::RestoreVersion
+        )
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ impl Freshness {
             | A::GetLogFiles
             | A::SignExport
             | A::SummarizeEntries
+            | A::GetAccess
             | A::ListOperators
             | A::GetPolicies
             | A::TestPolicies

@@ -188,6 +188,7 @@ impl Role {
             | A::GetLogFiles
             | A::SignExport
             | A::SummarizeEntries
+            | A::GetAccess
             | A::TestPolicies => matches!(self, Self::SecurityAdmin | Self::Auditor),
             A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal | A::RecoverOperator => {
                 matches!(self, Self::OperatorCertificate)

@@ -155,7 +155,7 @@ fn called(head: &Head, answer: &mut v1::AuditEntry) {
 }
 
 /// The personal group, and whether it could be opened.
-fn personal(entry: &Entry, live: &Live) -> (String, BTreeMap<String, String>) {
+pub(super) fn personal(entry: &Entry, live: &Live) -> (String, BTreeMap<String, String>) {
     let opened = match &entry.personal {
         Personal::None => return ("none".to_owned(), BTreeMap::new()),
         Personal::Withheld => return ("withheld".to_owned(), BTreeMap::new()),

@@ -9,18 +9,18 @@ use kms_proto::v1::{
     CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DeclareRosterRequest,
     DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
-    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetApprovalRequest,
-    GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest,
-    GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest,
-    ListEntriesRequest, ListOperatorsRequest, ListServicesRequest, ListVersionsRequest,
-    LoginRequest, LogoutRequest, RecoverOperatorRequest, RejectApprovalRequest,
-    RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest, ResetOperatorMfaRequest,
-    RestoreVersionRequest, RevokeServiceRequest, RewrapRequest, RotateDatasetRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, ServicePurpose,
-    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
-    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
-    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
-    WhoAmIRequest, shred_secret_selector::By,
+    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetAccessRequest,
+    GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest,
+    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
+    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListServicesRequest,
+    ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
+    ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest, RewrapRequest,
+    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
+    ServicePurpose, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
+    SignExportRequest, SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest,
+    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
+    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -55,8 +55,8 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
         "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
         "ApplyPolicies" => "ob",
-        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
-        | "GetPolicies" | "TestPolicies" => "oab",
+        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "GetAccess"
+        | "ListOperators" | "GetPolicies" | "TestPolicies" => "oab",
         "AddService" | "RevokeService" => "ob",
         "ListServices" => "oab",
         // for an enrolment token and nobody else
@@ -191,6 +191,7 @@ fn other_body(method: &str, reason: String) -> Bytes {
         "GetLogFiles" => encode(&GetLogFilesRequest::default()),
         "SignExport" => encode(&SignExportRequest::default()),
         "SummarizeEntries" => encode(&SummarizeEntriesRequest::default()),
+        "GetAccess" => encode(&GetAccessRequest::default()),
         other => operator_body(other),
     }
 }
