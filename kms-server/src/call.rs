@@ -26,12 +26,14 @@ mod system;
 mod ticket;
 mod travel;
 
+pub use entries::forwarded::Batch;
 pub use lane::Lane;
 pub use system::Facts as SystemFacts;
 
 use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
 use crate::config::services::Services;
+use crate::forward::Destination;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::live::gate::Gate;
@@ -88,6 +90,8 @@ pub struct Parts {
     pub notices: Notices,
     /// The built-in certificate authority; `None` where it is off.
     pub services: Option<Services>,
+    /// Where the log is forwarded to.
+    pub forwards: Vec<Destination>,
 }
 
 /// The road.
@@ -102,6 +106,9 @@ pub struct Service {
     rules: ApprovalRules,
     notices: Notices,
     services: Option<Services>,
+    forwards: Vec<Destination>,
+    /// Whoever changes the log key, or gives it to the log, holds this.
+    log_key_turn: tokio::sync::Mutex<()>,
     bounds: Bounds,
     gatekeeper: Gatekeeper,
     scribe: Scribe,
@@ -136,6 +143,8 @@ impl Service {
             rules: parts.rules,
             notices: parts.notices,
             services: parts.services,
+            forwards: parts.forwards,
+            log_key_turn: tokio::sync::Mutex::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 //! the injected one. Never run while sealed, and destroy nothing while the clock is in doubt.
 
 mod destruction;
+mod forward;
 mod log_key;
 mod month;
 mod request;
@@ -36,6 +37,7 @@ pub async fn run(
             tokio::join!(
                 regularly(service, lane, probe.as_ref(), passes),
                 scrub::run(service, lane),
+                forward::run(service, lane),
             )
         };
         tokio::select! {

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod approval;
 pub mod batch;
+pub mod cached_use;
 pub mod dataset;
 pub mod direct;
 pub mod generate;

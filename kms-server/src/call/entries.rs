@@ -5,6 +5,7 @@ mod access;
 mod export;
 mod files;
 mod filter;
+pub(super) mod forwarded;
 mod shown;
 mod summary;
 
@@ -23,6 +24,7 @@ use kms_core::engine::Refusal;
 use kms_core::policy::{Action, ActionKind, act};
 use kms_core::reason::Reason;
 use kms_proto::v1;
+use shown::personal;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -198,7 +200,7 @@ impl Service {
         let held = live.state.hold();
         let shown = logged.into_iter();
         shown
-            .map(|logged| self.entry(logged, live, &held.snapshot))
+            .map(|logged| self.entry(logged, &held.snapshot, |entry| personal(entry, live)))
             .collect()
     }
 

@@ -140,7 +140,7 @@ impl Service {
         })
     }
 
-    fn moment(&self, ticket: &Ticket<'_>) -> Moment<'_> {
+    pub(super) fn moment(&self, ticket: &Ticket<'_>) -> Moment<'_> {
         Moment {
             now: ticket.at.time,
             keys: &*self.entropy,

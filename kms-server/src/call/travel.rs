@@ -179,6 +179,9 @@ impl Service {
             "Encrypt" => Box::pin(self.one::<direct::Encrypt>(lane, ticket, call)).await,
             "Decrypt" => Box::pin(self.one::<direct::Decrypt>(lane, ticket, call)).await,
             "Rewrap" => Box::pin(self.rewrap(lane, ticket, call)).await,
+            "ReportCachedUses" => {
+                Box::pin(self.one::<data_plane::cached_use::Report>(lane, ticket, call)).await
+            }
             "CreateDataset" => Box::pin(self.one::<dataset::Create>(lane, ticket, call)).await,
             "GetDataset" => Box::pin(self.one::<dataset::Get>(lane, ticket, call)).await,
             "UpdateDataset" => Box::pin(self.one::<dataset::Update>(lane, ticket, call)).await,
@@ -218,6 +221,9 @@ impl Service {
             )),
             "GetAccess" => Ok(encoded(
                 &Box::pin(self.get_access(lane, ticket, call)).await?,
+            )),
+            "RotateLogKey" => Ok(encoded(
+                &Box::pin(self.rotate_log_key(lane, ticket, call)).await?,
             )),
             "SignExport" => Ok(encoded(
                 &Box::pin(self.sign_export(lane, ticket, call)).await?,

@@ -1,6 +1,7 @@
 //! The file's own shape, key by key, and its way into [`Config`].
 
 mod approvals;
+mod forwards;
 mod issuers;
 mod services;
 
@@ -10,6 +11,7 @@ use super::{
     Log, Operators, Seal, Server, SynchronisedProbe, Tls,
 };
 use approvals::ApprovalsTable;
+use forwards::ForwardTable;
 use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
@@ -53,7 +55,7 @@ tables! {
     }
     TlsTable { certificate: String, key: String, client_ca: String, crl: String }
     DataTable { directory: String }
-    AuditTable { name: String, segment_bytes: u64, reserve_bytes: u64 }
+    AuditTable { name: String, segment_bytes: u64, reserve_bytes: u64, forward: Vec<ForwardTable> }
     SealTable { passphrase_file: String, instance_fingerprint: String }
     ClockTable { synchronised_file: String, synchronised_command: Vec<String> }
     CacheTable { shred_secret_bytes: u64 }
@@ -93,7 +95,7 @@ pub(super) fn parse(
                 file.data.unwrap_or_default().directory.as_deref(),
             )?,
         },
-        audit: audit(file.audit.unwrap_or_default())?,
+        audit: audit(file.audit.unwrap_or_default(), places)?,
         seal: seal(&file.seal.unwrap_or_default(), places)?,
         clock: clock(file.clock.unwrap_or_default(), places)?,
         cache: Cache {
@@ -257,7 +259,7 @@ fn tls(table: &TlsTable, places: Places<'_>) -> Result<Tls, Problem> {
     })
 }
 
-fn audit(table: AuditTable) -> Result<Audit, Problem> {
+fn audit(table: AuditTable, places: Places<'_>) -> Result<Audit, Problem> {
     let name = table.name.unwrap_or_else(|| "kms".to_owned());
     let fits = (1..=64).contains(&name.len())
         && name.bytes().all(|byte| {
@@ -281,6 +283,7 @@ fn audit(table: AuditTable) -> Result<Audit, Problem> {
             256 * MIB,
             MIB..=1024 * GIB,
         )?,
+        forwards: forwards::forwards(table.forward.unwrap_or_default(), places)?,
         tree: true,
     })
 }

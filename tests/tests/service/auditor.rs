@@ -14,6 +14,8 @@ mod access;
 mod export;
 mod exposure;
 mod filters;
+mod forwarding;
+mod log_keys;
 mod report;
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";

@@ -8,6 +8,7 @@ mod list;
 mod prove;
 mod remote;
 mod report;
+mod rotate_key;
 mod show;
 mod tail;
 mod verify;
@@ -30,6 +31,7 @@ pub(crate) enum Audit {
     Export(export::Export),
     Exposure(exposure::Exposure),
     Access(access::Access),
+    RotateKey(rotate_key::RotateKey),
     Report(report::Report),
 }
 
@@ -48,6 +50,7 @@ impl Audit {
             Self::Export(export) => export.run(session).await,
             Self::Exposure(exposure) => exposure.run(session).await,
             Self::Access(access) => access.run(session).await,
+            Self::RotateKey(rotate) => rotate.run(session).await,
             Self::Report(report) => report.run(session).await,
         }
     }

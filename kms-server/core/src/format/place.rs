@@ -40,6 +40,8 @@ pub enum Tree {
     Approver = 53,
     /// The one: how the roster was declared.
     Roster = 54,
+    /// Keyed hash of a receiver's name -> how far the audit log was forwarded to it.
+    Forward = 56,
 }
 
 impl Tree {
@@ -62,6 +64,7 @@ impl Tree {
         Self::Approver,
         Self::Roster,
         Self::Policies,
+        Self::Forward,
     ];
 
     /// From its number.
@@ -102,6 +105,7 @@ impl Tree {
                 | Self::Approver
                 | Self::Roster
                 | Self::Policies
+                | Self::Forward
         )
     }
 }
@@ -245,6 +249,12 @@ impl RecordKey {
     #[must_use]
     pub fn service(hash: [u8; 32]) -> Self {
         Self::new(Tree::Service, &hash)
+    }
+
+    /// That of a receiver of the audit log, by keyed hash.
+    #[must_use]
+    pub fn forward(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Forward, &hash)
     }
 
     /// An outbox record's.

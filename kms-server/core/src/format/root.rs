@@ -142,6 +142,7 @@ impl Shard {
             Tree::Operator | Tree::Approval | Tree::Approver | Tree::Roster => (251, 0),
             Tree::Policies => (253, 0),
             Tree::Service => (252, 0),
+            Tree::Forward => (254, 0),
         }
     }
 

@@ -87,6 +87,8 @@ actions! {
     52 SignExport "Signs what was exported of the audit log.",
     53 SummarizeEntries "Counts entries of the audit log.",
     54 GetAccess "Says who could do what at a time.",
+    55 ReportCachedUses "Says how often remembered data keys were used.",
+    56 RotateLogKey "Makes the next key that signs the audit log's checkpoints.",
     60 ScheduledRotation "A job rotates a dataset that is due.",
     61 DueDestruction "A job destroys a version whose waiting time is over.",
     62 CreatePeriodSecret "A job makes a period secret ahead of time.",
@@ -133,6 +135,7 @@ actions! {
     127 GetRoster "Reads who may approve and what needs it.",
     128 DeclareRoster "Declares the roster and takes the configured approval rules into force.",
     129 RecoverOperator "Lets an operator in again by the recovery passphrase.",
+    140 ForwardEntries "The daemon forwards the audit log to a receiver.",
 }
 
 impl Action {
@@ -146,6 +149,7 @@ impl Action {
                 | Self::Encrypt
                 | Self::Decrypt
                 | Self::Rewrap
+                | Self::ReportCachedUses
                 | Self::GetDataset
                 | Self::UpdateDataset
                 | Self::LiftDeletionProtection

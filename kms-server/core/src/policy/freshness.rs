@@ -47,6 +47,7 @@ impl Freshness {
             | A::Quarantine
             | A::Refuse
             | A::CreateLogKey
+            | A::ForwardEntries
             | A::RecoverOperator
             | A::ReloadPolicies
             | A::EnrolService
@@ -56,6 +57,7 @@ impl Freshness {
             | A::Encrypt
             | A::Decrypt
             | A::Rewrap
+            | A::ReportCachedUses
             | A::GetDataset
             | A::ListDatasets
             | A::ListVersions
@@ -106,6 +108,7 @@ impl Freshness {
             | A::ApplyPolicies
             | A::AddService
             | A::RevokeService
+            | A::RotateLogKey
             | A::ChangePassword => Self::Each,
         }
     }

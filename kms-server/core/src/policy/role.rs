@@ -159,7 +159,11 @@ impl Role {
     pub const fn allows(self, action: Action) -> bool {
         use Action as A;
         match action {
-            A::GenerateDataKey | A::Encrypt | A::Rewrap | A::CreateShredSecret => {
+            A::GenerateDataKey
+            | A::Encrypt
+            | A::Rewrap
+            | A::CreateShredSecret
+            | A::ReportCachedUses => {
                 matches!(self, Self::Service)
             }
             A::UnwrapDataKey | A::Decrypt => matches!(self, Self::Service | Self::BreakGlass),
@@ -183,7 +187,7 @@ impl Role {
             A::EmergencyRotateDataset | A::Seal => {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
-            A::ConfirmClock => matches!(self, Self::SecurityAdmin),
+            A::ConfirmClock | A::RotateLogKey => matches!(self, Self::SecurityAdmin),
             A::ListEntries
             | A::GetLogFiles
             | A::SignExport
@@ -234,6 +238,7 @@ impl Role {
             | A::Quarantine
             | A::Refuse
             | A::CreateLogKey
+            | A::ForwardEntries
             | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }

@@ -239,6 +239,7 @@ async fn fetch(address: &Outgoing, clock: &dyn Clock) -> Result<Vec<u8>, String>
         method: Method::GET,
         path: "",
         accept: HeaderValue::from_static("application/jwk-set+json, application/json"),
+        headers: Vec::new(),
         body: Vec::new(),
     };
     let answer = address.ask(question, clock).await?;

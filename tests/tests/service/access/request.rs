@@ -4,23 +4,24 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
     AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, ApplyPoliciesRequest,
-    ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest, CancelApprovalRequest,
-    ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest, CreateDatasetRequest,
-    CreateShredSecretItem, CreateShredSecretsRequest, Dataset, DeclareRosterRequest,
-    DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
-    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
-    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetAccessRequest,
-    GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest,
-    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
-    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListServicesRequest,
-    ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
-    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
-    ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest, RewrapRequest,
-    RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest, SecretKind,
-    ServicePurpose, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
-    SignExportRequest, SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest,
-    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
-    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest, CachedUse,
+    CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest,
+    CreateDatasetRequest, CreateShredSecretItem, CreateShredSecretsRequest, Dataset,
+    DeclareRosterRequest, DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest,
+    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableOperatorRequest,
+    EnableVersionRequest, EncryptRequest, EnrolServiceRequest, GenerateDataKeyRequest,
+    GenerateDataKeysRequest, GetAccessRequest, GetApprovalRequest, GetDatasetRequest,
+    GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest,
+    GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest,
+    ListOperatorsRequest, ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
+    RecoverOperatorRequest, RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest,
+    RenewServiceRequest, ReportCachedUsesRequest, ResetOperatorMfaRequest, RestoreVersionRequest,
+    RevokeServiceRequest, RewrapRequest, RotateDatasetRequest, RotateLogKeyRequest,
+    ScheduleVersionDestructionRequest, SealRequest, SecretKind, ServicePurpose,
+    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
+    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
+    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
+    WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -29,7 +30,7 @@ use prost::Message;
 pub(crate) fn roles(method: &str) -> &'static str {
     match method {
         "GenerateDataKey" | "GenerateDataKeys" | "UnwrapDataKey" | "UnwrapDataKeys" | "Encrypt"
-        | "Decrypt" | "Rewrap" | "CreateShredSecrets" => "s",
+        | "Decrypt" | "Rewrap" | "ReportCachedUses" | "CreateShredSecrets" => "s",
         "GetDataset" | "ListDatasets" | "ListVersions" | "GetShredSecret" | "GetStatus" => "soab",
         "CreateDataset"
         | "UpdateDataset"
@@ -44,6 +45,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "EmergencyRotateDataset"
         | "Seal"
         | "ConfirmClock"
+        | "RotateLogKey"
         | "AddOperator"
         | "DisableOperator"
         | "EnableOperator"
@@ -99,6 +101,14 @@ pub(crate) fn body(method: &str) -> Bytes {
         "Decrypt" => encode(&DecryptRequest {
             ciphertext: blob(2),
             ..Default::default()
+        }),
+        "ReportCachedUses" => encode(&ReportCachedUsesRequest {
+            items: vec![CachedUse {
+                wrapped_data_key: blob(1),
+                uses: 1,
+                ..Default::default()
+            }],
+            uncounted: 0,
         }),
         "Rewrap" => encode(&RewrapRequest {
             wrapped_data_key: blob(1),
@@ -192,6 +202,7 @@ fn other_body(method: &str, reason: String) -> Bytes {
         "SignExport" => encode(&SignExportRequest::default()),
         "SummarizeEntries" => encode(&SummarizeEntriesRequest::default()),
         "GetAccess" => encode(&GetAccessRequest::default()),
+        "RotateLogKey" => encode(&RotateLogKeyRequest {}),
         other => operator_body(other),
     }
 }

@@ -105,11 +105,6 @@ impl EntryReport {
         &self.outcome
     }
 
-    /// The exact bytes, in hex.
-    pub(super) fn leaf(&self) -> &str {
-        &self.leaf
-    }
-
     /// Columns of a table for programs: each with its value as text. The first three and the last never have a comma.
     pub(super) fn columns() -> [Column; 26] {
         [
