@@ -9,6 +9,7 @@ mod figures;
 mod files;
 mod frame;
 mod index;
+pub mod intake;
 mod local;
 pub mod names;
 mod outbox;
@@ -243,6 +244,12 @@ impl AuditLog {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.shared.origin
+    }
+
+    /// Free bytes that are kept for operators.
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
+        self.shared.options.reserve_bytes
     }
 
     /// Free bytes of the disk that the log lies on.

@@ -11,6 +11,7 @@ mod gatekeeper;
 pub mod internal;
 mod lane;
 mod log_signing;
+mod methods;
 mod operation;
 mod operators;
 mod page;
@@ -32,6 +33,7 @@ pub use system::Facts as SystemFacts;
 
 use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
+use crate::audit_log::intake::Intake;
 use crate::config::services::Services;
 use crate::forward::Destination;
 use crate::identity::Identity;
@@ -92,6 +94,8 @@ pub struct Parts {
     pub services: Option<Services>,
     /// Where the log is forwarded to.
     pub forwards: Vec<Destination>,
+    /// To whom personal values are encrypted while sealed.
+    pub intake: Intake,
 }
 
 /// The road.
@@ -122,13 +126,12 @@ impl Service {
     /// INTERNAL without randomness or with a broken descriptor.
     pub fn new(parts: Parts) -> Result<Self, Reason> {
         let boot = BootId(make_bytes(&*parts.entropy)?);
-        let intake = parts.gate.keyring().publics().intake;
         Ok(Self {
             scribe: Scribe::new(
                 boot,
                 Arc::clone(&parts.clock),
                 Arc::clone(&parts.entropy),
-                intake,
+                parts.intake,
             ),
             bounds: Bounds::new().map_err(|_| Reason::Internal)?,
             gatekeeper: Gatekeeper::new(Arc::clone(&parts.clock), &*parts.entropy)?,
@@ -319,6 +322,7 @@ impl Service {
             },
             idempotency,
             rules: &self.rules,
+            anonymisation_held: self.anonymisation_hold().is_some(),
             issuing: self.issuing(live),
         };
         let decided = O::decide(&prepared.input, &scene).await;

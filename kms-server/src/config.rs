@@ -152,6 +152,12 @@ impl Data {
         self.directory.join("audit")
     }
 
+    /// The file of the months' public keys.
+    #[must_use]
+    pub fn intake(&self) -> PathBuf {
+        self.directory.join("intake")
+    }
+
     /// The keyring file.
     #[must_use]
     pub fn keyring(&self) -> PathBuf {
@@ -172,6 +178,25 @@ pub struct Audit {
     pub forwards: Vec<forward::Forward>,
     /// Whether the log proves itself. No file can say no: only `dev`, for the bench.
     pub tree: bool,
+    /// `[[audit.witnesses]]`: who remembers checkpoints outside.
+    pub witnesses: Vec<WitnessSettings>,
+    /// So many of them must vouch for the log at unseal.
+    pub min_anchors: usize,
+    /// A month's personal values stay open for so many whole months after it.
+    pub anonymise_after_months: u16,
+    /// Why no month's audit key is destroyed, while an incident is open or a court asks.
+    pub anonymisation_hold: Option<String>,
+}
+
+/// A witness of the log.
+#[derive(Debug, Clone)]
+pub struct WitnessSettings {
+    /// Where it listens: `http://` or, with a CA, `https://`.
+    pub url: String,
+    /// Its public key.
+    pub key: tlog::VerifierKey,
+    /// Who certified its server, for `https://`.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[seal]`.

@@ -1,6 +1,7 @@
 //! What every new installation consists of, made by `init` and `dev` alike: the data directory with keyring and store,
 //! and the files that tell others of its public keys. Never replaces what is there.
 
+use crate::audit_log::intake;
 use crate::config::Data;
 use crate::live::creation::{create_store, make_system_keys};
 use crate::seal::passphrase::Passphrase;
@@ -56,7 +57,7 @@ pub fn make_data(
     directory::create_private(&data.store())?;
     let store =
         SledStore::open(&data.store(), Arc::clone(clock)).map_err(|error| error.failure(&aside))?;
-    create_store(
+    let intake = create_store(
         Arc::new(store),
         &unsealed.master_keys,
         keyring.public_halves(),
@@ -69,6 +70,7 @@ pub fn make_data(
         CreateError::Store(error) => error.failure(&aside),
         error => other(&error),
     })?;
+    private_file::replace(&data.intake(), &intake::encode(&[intake], &instance)).map_err(io)?;
     directory::sync(&aside).map_err(io)?;
     fs::rename(&aside, place.join("data")).map_err(io)?;
     directory::sync(place).map_err(io)

@@ -1,6 +1,8 @@
 //! Background jobs under the daemon's own principal: they take the road of every call and read no clock but
 //! the injected one. Never run while sealed, and destroy nothing while the clock is in doubt.
 
+mod anchors;
+mod anonymise;
 mod destruction;
 mod forward;
 mod log_key;
@@ -63,10 +65,12 @@ async fn regularly(
         };
         let trusted = watch.pass(service, lane, &live, probe).await;
         log_key::pass(service, lane, &live).await;
+        anchors::pass(service, lane, &live).await;
         month::pass(service, lane, &live).await;
         rotation::pass(service, lane, &live).await;
         if trusted {
             destruction::pass(service, lane, &live).await;
+            anonymise::pass(service, lane, &live).await;
             requests.pass(service, &live).await;
         }
         usage.pass(service, &live).await;

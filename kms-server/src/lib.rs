@@ -13,6 +13,8 @@ pub mod policies;
 pub mod seal;
 pub mod store;
 
+pub mod anchor;
+
 pub mod live;
 
 pub mod call;

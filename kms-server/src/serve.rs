@@ -17,7 +17,7 @@ use crate::system::failure::Failure;
 use crate::system::lock::DirectoryLock;
 use crate::system::private_file;
 use assembly::Assembled;
-use home::{Home, Reload};
+use home::{Home, Reload, UnsealAgain};
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::entropy::Entropy;
 use std::net::{SocketAddr, TcpListener};
@@ -72,7 +72,8 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
     } = assembly::assemble(&start)?;
     service.record(SystemEvent::Start, env!("CARGO_PKG_VERSION"));
     if let Some((passphrase, path)) = passphrase.filter(|_| !service.only_reports()) {
-        home.unseal(&gate, passphrase)
+        let again = UnsealAgain::new(path.clone(), Arc::clone(&start.clock));
+        home.unseal(&gate, passphrase, again)
             .map_err(|failure| failure.beside(path))?;
     }
     let reload = Reload::new(start.config.policies.clone());

@@ -22,6 +22,8 @@ fn activity(action: &str) -> (u32, &'static str) {
         "DueDestruction",
         "ScheduleVersionDestruction",
         "Remove",
+        "Anonymise",
+        "DueAnonymisation",
     ]) {
         (4, "Delete")
     } else if begins(&[

@@ -55,6 +55,28 @@ macro_rules! call {
 }
 pub(crate) use call;
 
+/// Everything that a method lists, page after page. The request's own page size and token do not count.
+macro_rules! every {
+    ($session:expr, $module:ident :: $service:ident . $method:ident, $request:expr, $field:ident) => {{
+        let mut request = $request;
+        request.page_size = 1_000;
+        let mut all = Vec::new();
+        loop {
+            let page = $crate::command::call!($session, repeat $module::$service.$method, request);
+            let page = match page {
+                Ok(page) => page,
+                Err(failure) => break Err(failure),
+            };
+            all.extend(page.$field);
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break Ok(all);
+            }
+        }
+    }};
+}
+pub(crate) use every;
+
 /// Runs one command.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! [`crate::policy::Authorised`] of its own action and is called again, with a new view, after a conflict.
 
 pub mod access;
+pub mod anonymise;
 pub mod approval;
 pub mod batch;
 pub mod cached_use;

@@ -104,6 +104,8 @@ reasons! {
     40 VoteRefused "VOTE_REFUSED" Denied "this vote does not count: one's own request, a second vote, or a key that does not count (yet)",
     41 SignatureRefused "SIGNATURE_REFUSED" Denied "the signature is not one of this key over this approval",
     42 QuorumUnreachable "QUORUM_UNREACHABLE" State "fewer people can approve than the rules ask for",
+    60 NotAnchored "NOT_ANCHORED" State "the anchors of the audit log do not vouch for it: it stays sealed",
+    61 AnonymisationHeld "ANONYMISATION_HELD" State "a configured hold keeps the audit log from being anonymised",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {
@@ -117,9 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_dense_and_lead_back() {
-        for (index, reason) in Reason::ALL.iter().enumerate() {
-            assert_eq!(usize::from(reason.number()), index + 1);
+    fn numbers_rise_and_lead_back() {
+        assert!(Reason::ALL.is_sorted_by_key(|reason| reason.number()));
+        for reason in Reason::ALL {
             assert_eq!(Reason::from_number(reason.number()), Some(*reason));
         }
         assert_eq!(Reason::from_number(0), None);

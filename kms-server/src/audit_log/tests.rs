@@ -8,6 +8,7 @@ mod index;
 mod paging;
 mod reconciling;
 mod torn;
+mod tree_faults;
 
 use super::*;
 use crate::system::clock::ManualClock;

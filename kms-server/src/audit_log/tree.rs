@@ -74,6 +74,8 @@ pub(super) struct Desk {
 
 /// What is to be done in a turn.
 struct Turn {
+    /// Build and sign; else only what witnesses signed is kept: that must not make for the next checkpoint.
+    grows: bool,
     signer: Option<Arc<Signer>>,
     cosigned: Option<Signed>,
     waiting: Vec<SyncSender<()>>,
@@ -106,12 +108,14 @@ impl Desk {
             .changed
             .wait_timeout_while(wishes, pause, |wishes| !wishes.wanted);
         let (wishes, _) = paused.unwrap_or_else(PoisonError::into_inner);
-        let woken = self
-            .changed
-            .wait_while(wishes, |wishes| !wishes.wanted && !wishes.due);
+        let woken = self.changed.wait_while(wishes, |wishes| {
+            !wishes.wanted && !wishes.due && wishes.cosigned.is_none()
+        });
         let mut wishes = woken.unwrap_or_else(PoisonError::into_inner);
+        let grows = wishes.wanted || wishes.due;
         (wishes.wanted, wishes.due) = (false, false);
         Turn {
+            grows,
             signer: wishes.signer.clone(),
             cosigned: wishes.cosigned.take(),
             waiting: std::mem::take(&mut wishes.waiting),
@@ -146,14 +150,19 @@ fn run(shared: &Arc<Shared>) {
     let mut pause = Duration::ZERO;
     loop {
         let turn = shared.desk.take(pause);
+        if let Some(signed) = &turn.cosigned
+            && let Err(problem) = builder.keep_cosigned(signed)
+        {
+            // the next checkpoint brings new ones
+            tracing::warn!(%problem, "signatures of witnesses are not kept");
+        }
+        if !turn.grows {
+            pause = Duration::ZERO;
+            continue;
+        }
         pause = PAUSE;
-        let kept = turn.cosigned.map(|signed| builder.keep_cosigned(&signed));
         let result = builder.advance(turn.signer.as_deref());
-        let problem = result
-            .as_ref()
-            .err()
-            .or(kept.as_ref().and_then(|kept| kept.as_ref().err()));
-        let problem = problem.map(ToString::to_string);
+        let problem = result.as_ref().err().map(ToString::to_string);
         shared.desk.tell(builder.signed(), problem);
         if let Ok(Some(signed)) = result {
             shared.desk.newest.send_replace(Some(Arc::new(signed)));
@@ -199,7 +208,8 @@ impl AuditLog {
     /// Keeps a checkpoint that witnesses cosigned, beside the newest one or in its place.
     pub fn keep_cosigned(&self, signed: Signed) {
         let desk = &self.shared.desk;
-        desk.ask(|wishes| wishes.cosigned = Some(signed));
+        lock(&desk.wishes).cosigned = Some(signed);
+        desk.changed.notify_one();
     }
 
     /// Signs what is durable now; the newest checkpoint signed since the start. Blocking.

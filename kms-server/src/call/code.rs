@@ -34,6 +34,8 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::CompromisedVersion
         | Reason::TimersPaused
         | Reason::LastAdministrator
+        | Reason::NotAnchored
+        | Reason::AnonymisationHeld
         | Reason::ApprovalRequired
         | Reason::ApprovalMismatch
         | Reason::ApprovalOver

@@ -2,6 +2,7 @@
 //! Personal groups are opened where their key still exists; nothing that is shown here is a proof.
 
 mod access;
+pub(super) mod anonymise;
 mod export;
 mod files;
 mod filter;
@@ -11,6 +12,7 @@ mod summary;
 
 use super::lane::Lane;
 use super::operation::Refused;
+use super::page::bad_token;
 use super::road::Incoming;
 use super::ticket::Ticket;
 use super::{Service, parse};
@@ -151,10 +153,9 @@ impl Service {
         live: &Live,
         token: &str,
     ) -> Result<Option<u64>, Refusal> {
-        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
         let position = self.pager(live, ticket).position(token)?;
         let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_be_bytes);
-        position.map(number).transpose().map_err(|_| bad())
+        position.map(number).transpose().map_err(|_| bad_token())
     }
 
     /// Asks whether `A` is allowed, then decodes: in that order.

@@ -244,6 +244,18 @@ impl Service {
         self.facts.failed.is_some()
     }
 
+    /// Whole months after which a month of the log is anonymised.
+    #[must_use]
+    pub const fn anonymise_after_months(&self) -> u16 {
+        self.facts.anonymise_after_months
+    }
+
+    /// Why the audit log must not be anonymised now.
+    #[must_use]
+    pub fn anonymisation_hold(&self) -> Option<&str> {
+        self.facts.anonymisation_hold.as_deref()
+    }
+
     /// Sealed or not.
     #[must_use]
     pub const fn gate(&self) -> &Arc<Gate> {
@@ -275,6 +287,21 @@ impl Service {
             // a refusal is logged; entries without the key say so
             let _ = self.make_month(lane, month).await;
         }
+    }
+
+    /// Says to whom personal values are encrypted, should it be sealed in these months.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn publish_intake(
+        &self,
+        live: &Live,
+        months: impl Iterator<Item = Month>,
+    ) -> std::io::Result<()> {
+        let keys = months.filter_map(|month| live.state.month(month));
+        let mut keys: Vec<_> = keys.map(|keys| keys.intake()).collect();
+        keys.dedup();
+        self.scribe.intake.publish(keys, &live.keys.instance).await
     }
 
     /// Makes a month's audit key. One that exists stays as it is.

@@ -101,6 +101,8 @@ pub(super) struct Scene<'a> {
     pub idempotency: Option<Idempotency>,
     /// What is configured to need the word of others.
     pub rules: &'a ApprovalRules,
+    /// The audit log must not be anonymised now.
+    pub anonymisation_held: bool,
     /// The built-in authority, where it is on.
     pub issuing: Option<Issuing<'a>>,
 }

@@ -1,9 +1,12 @@
-//! Page tokens: opaque, bound to the caller and the method, authenticated, so that nobody reads or makes one.
+//! Pages, and their tokens: opaque, bound to the caller and the method, authenticated, so that nobody reads or makes
+//! one.
 
 use data_encoding::BASE64URL_NOPAD;
 use kms_core::cipher::{HashKey, constant_time_eq, label};
 use kms_core::engine::Refusal;
 use kms_core::name::PrincipalName;
+
+use super::parse::page_size;
 
 const TAG_LEN: usize = 16;
 /// Longest token that is looked at.
@@ -46,6 +49,13 @@ impl Pager<'_> {
         BASE64URL_NOPAD.encode(&[tag, position].concat())
     }
 
+    /// The token for what comes after the last of `page`, if there is more; empty if not.
+    pub(super) fn next<T>(&self, page: &[T], more: bool, position: impl Fn(&T) -> &[u8]) -> String {
+        let last = page.last().filter(|_| more);
+        last.map(|last| self.token(position(last)))
+            .unwrap_or_default()
+    }
+
     /// The position in a token; `None` for the first page.
     ///
     /// # Errors
@@ -54,19 +64,60 @@ impl Pager<'_> {
         if token.is_empty() {
             return Ok(None);
         }
-        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
         if token.len() > TOKEN_MAX {
-            return Err(bad());
+            return Err(bad_token());
         }
         let bytes = BASE64URL_NOPAD
             .decode(token.as_bytes())
-            .map_err(|_| bad())?;
-        let (tag, position) = bytes.split_at_checked(TAG_LEN).ok_or_else(bad)?;
+            .map_err(|_| bad_token())?;
+        let (tag, position) = bytes.split_at_checked(TAG_LEN).ok_or_else(bad_token)?;
         let expected = self.tag(position);
         if !constant_time_eq(tag, expected.get(..TAG_LEN).unwrap_or(&expected)) {
-            return Err(bad());
+            return Err(bad_token());
         }
         Ok(Some(position.to_vec()))
+    }
+}
+
+/// A token that is no token of the last answer.
+pub(super) fn bad_token() -> Refusal {
+    Refusal::field("page_token", "a token from the last answer, unchanged")
+}
+
+/// Where a page begins and what it holds, of things listed by `N`.
+#[derive(Debug)]
+pub(super) struct Page<N> {
+    /// The last of the page before.
+    pub after: Option<N>,
+    /// At most so many.
+    pub size: usize,
+}
+
+impl<N> Page<N> {
+    /// Reads a request for a page of things listed by name.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for a token that is not this caller's for this method, or a size out of bounds.
+    pub(super) fn of_names<E>(
+        pager: &Pager<'_>,
+        (token, size): (&str, i32),
+        parse: impl FnOnce(&str) -> Result<N, E>,
+    ) -> Result<Self, Refusal> {
+        let after = match pager.position(token)? {
+            None => None,
+            Some(position) => {
+                let name = std::str::from_utf8(&position).map_err(|_| bad_token())?;
+                Some(parse(name).map_err(|_| bad_token())?)
+            }
+        };
+        let size = page_size(size)?;
+        Ok(Self { after, size })
+    }
+
+    /// Takes the page off what comes after its begin; whether there is more.
+    pub(super) fn take<T>(&self, mut rest: impl Iterator<Item = T>) -> (Vec<T>, bool) {
+        let page = rest.by_ref().take(self.size).collect();
+        (page, rest.next().is_some())
     }
 }
 

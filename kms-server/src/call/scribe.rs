@@ -2,6 +2,7 @@
 //! time in a month. Never waits and never decides.
 
 use crate::audit_log::counted::Row;
+use crate::audit_log::intake::Intake;
 use crate::audit_log::names::Names;
 use crate::audit_log::{Space, Submission, UsageMark};
 use crate::identity::Connection;
@@ -9,8 +10,8 @@ use crate::live::Live;
 use crate::system::clock::Clock;
 use kms_core::audit::leaf::{
     BootId, CallFacts, CallerFacts, CallerIntroduction, Coordinates, Count, EncodeError, LeafKeys,
-    Month, MonthKeys, PrincipalId, SystemEvent, encode_call, encode_caller_introduction,
-    encode_counted, encode_dataset_introduction, encode_system,
+    Month, MonthIntake, MonthKeys, PrincipalId, SystemEvent, encode_call,
+    encode_caller_introduction, encode_counted, encode_dataset_introduction, encode_system,
 };
 use kms_core::audit::{Facts, Outcome};
 use kms_core::codec::hex;
@@ -33,8 +34,8 @@ pub(super) struct Scribe {
     next: AtomicU64,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// To which personal groups are encrypted while sealed.
-    intake: [u8; 32],
+    /// To whom personal groups are encrypted while sealed.
+    pub(super) intake: Intake,
     /// Number of the month in which the daemon's own principal was introduced last.
     introduced: AtomicU16,
     pub(super) names: Names,
@@ -75,17 +76,15 @@ impl Author<'_> {
 pub(super) struct Keys<'a> {
     live: Option<&'a Live>,
     month: Option<Arc<MonthKeys>>,
-    intake: &'a [u8; 32],
+    intake: Option<MonthIntake>,
 }
 
 impl Keys<'_> {
     fn leaf(&self) -> LeafKeys<'_> {
-        match (&self.month, self.live) {
+        match (&self.month, &self.intake) {
             (Some(month), _) => LeafKeys::Unsealed(month),
-            (None, None) => LeafKeys::Sealed {
-                intake: self.intake,
-            },
-            (None, Some(_)) => LeafKeys::Missing,
+            (None, Some(intake)) => LeafKeys::Sealed(intake),
+            (None, None) => LeafKeys::Missing,
         }
     }
 }
@@ -95,7 +94,7 @@ impl Scribe {
         boot: BootId,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        intake: [u8; 32],
+        intake: Intake,
     ) -> Self {
         Self {
             boot,
@@ -132,7 +131,10 @@ impl Scribe {
         Keys {
             live,
             month: live.and_then(|live| live.month(at.time)),
-            intake: &self.intake,
+            intake: match live {
+                Some(_) => None,
+                None => self.intake.of(Month::of(at.time)),
+            },
         }
     }
 

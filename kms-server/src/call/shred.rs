@@ -3,7 +3,7 @@
 use super::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use super::parse;
 use super::render::{self, Renderer};
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::approval::statement::etag;
 use kms_core::engine::batch::{Item, RefusedItem};
 use kms_core::engine::shred::{CreatedSecrets, select};
@@ -155,11 +155,7 @@ impl Operation for Get {
         let face = ShredFace::from(&**select(&scene.view, &input.1)?);
         let mut detail = Detail::new(Outcome::Ok);
         detail.secrets.push(face.id);
-        Ok(Decision {
-            reply: face,
-            facts: Facts::single(Self::ACTION, detail),
-            change: None,
-        })
+        Ok(Decision::unchanged(Self::ACTION, detail, face))
     }
 
     fn answer(_: &Self::Message, reply: ShredFace, _: &Renderer<'_>) -> Self::Answer {

@@ -28,6 +28,9 @@ use zeroize::Zeroizing;
 /// Largest difference between the operator's clock and the daemon's.
 const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(300);
 
+/// A disk that lasts no longer is an alarm.
+const DISK_WARNING: Duration = Duration::from_hours(14 * 24);
+
 /// What the status says of the daemon.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -45,6 +48,10 @@ pub struct Facts {
     pub totp_steps_back: u32,
     /// Why it only reports: a self test that failed.
     pub failed: Option<String>,
+    /// Whole months after which a month of the audit log is anonymised.
+    pub anonymise_after_months: u16,
+    /// Why the audit log is not anonymised, if it must not be.
+    pub anonymisation_hold: Option<String>,
 }
 
 impl Service {
@@ -110,6 +117,8 @@ impl Service {
             (None, None) => v1::SealState::Sealed,
         };
         let seals = self.gate.keyring().seals();
+        let room = disk::room(&self.facts.data).unwrap_or_default();
+        let lasts = self.disk_lasts(room.free);
         let mut status = v1::GetStatusResponse {
             seal_state: seal_state.into(),
             seals: seals
@@ -124,15 +133,32 @@ impl Service {
             audit_entries: self.audit.len(),
             audit_origin: self.audit.origin().to_owned(),
             key_durability: self.facts.key_durability.clone(),
-            disk_free_bytes: disk::free_bytes(&self.facts.data).unwrap_or(0),
+            disk_free_bytes: room.free,
+            disk_total_bytes: room.total,
+            disk_full_in_seconds: lasts.map_or(0, |lasts| lasts.as_secs()),
             ..Default::default()
         };
         status.alarms.extend(self.facts.failed.iter().cloned());
         status.alarms.extend(self.audit.tree_problem());
+        if let Some(lasts) = lasts.filter(|lasts| *lasts < DISK_WARNING) {
+            let days = lasts.as_secs() / 86_400;
+            let text = format!("the disk is full in {days} days at the log's pace since the start");
+            status.alarms.push(text);
+        }
+        status.alarms.extend(self.gate.anchors().problems());
         if let Some(live) = live {
             self.live_status(&live, &mut status);
         }
         status
+    }
+
+    /// How long the disk lasts at the log's pace: each entry lies in a segment and in a bundle, and has a hash.
+    fn disk_lasts(&self, free: u64) -> Option<Duration> {
+        let figures = self.audit.figures();
+        let written = figures.bytes.saturating_mul(2);
+        let written = written.saturating_add(figures.entries.saturating_mul(33));
+        let free = free.saturating_sub(self.audit.reserve_bytes());
+        disk::lasts(free, written, self.clock.now().since(self.facts.started_at))
     }
 
     fn live_status(&self, live: &Live, status: &mut v1::GetStatusResponse) {
@@ -257,6 +283,7 @@ impl Service {
             match error {
                 NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
                 NotUnsealed::Seal(_) => Reason::UnsealFailed,
+                NotUnsealed::NotAnchored(_) => Reason::NotAnchored,
                 NotUnsealed::OtherInstance(_) | NotUnsealed::Open(_) => Reason::Internal,
             }
         })?;

@@ -1,17 +1,18 @@
 //! The file's own shape, key by key, and its way into [`Config`].
 
 mod approvals;
+mod audit;
 mod forwards;
 mod issuers;
 mod services;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
 use super::{
-    Audit, Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits,
-    Log, Operators, Seal, Server, SynchronisedProbe, Tls,
+    Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits, Log,
+    Operators, Seal, Server, SynchronisedProbe, Tls,
 };
 use approvals::ApprovalsTable;
-use forwards::ForwardTable;
+use audit::AuditTable;
 use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
@@ -55,7 +56,6 @@ tables! {
     }
     TlsTable { certificate: String, key: String, client_ca: String, crl: String }
     DataTable { directory: String }
-    AuditTable { name: String, segment_bytes: u64, reserve_bytes: u64, forward: Vec<ForwardTable> }
     SealTable { passphrase_file: String, instance_fingerprint: String }
     ClockTable { synchronised_file: String, synchronised_command: Vec<String> }
     CacheTable { shred_secret_bytes: u64 }
@@ -95,7 +95,7 @@ pub(super) fn parse(
                 file.data.unwrap_or_default().directory.as_deref(),
             )?,
         },
-        audit: audit(file.audit.unwrap_or_default(), places)?,
+        audit: audit::section(file.audit.unwrap_or_default(), places)?,
         seal: seal(&file.seal.unwrap_or_default(), places)?,
         clock: clock(file.clock.unwrap_or_default(), places)?,
         cache: Cache {
@@ -256,35 +256,6 @@ fn tls(table: &TlsTable, places: Places<'_>) -> Result<Tls, Problem> {
         key: places.required("tls.key", table.key.as_deref())?,
         client_ca: places.required("tls.client_ca", table.client_ca.as_deref())?,
         crl: places.optional("tls.crl", table.crl.as_deref())?,
-    })
-}
-
-fn audit(table: AuditTable, places: Places<'_>) -> Result<Audit, Problem> {
-    let name = table.name.unwrap_or_else(|| "kms".to_owned());
-    let fits = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte)
-        });
-    if !fits {
-        let problem = format!("is {name:?}, must be 1 to 64 of a-z, 0-9, '.' and '-'");
-        return Err(Problem::new("audit.name", problem));
-    }
-    Ok(Audit {
-        name,
-        segment_bytes: number(
-            "audit.segment_bytes",
-            table.segment_bytes,
-            64 * MIB,
-            MIB..=GIB,
-        )?,
-        reserve_bytes: number(
-            "audit.reserve_bytes",
-            table.reserve_bytes,
-            256 * MIB,
-            MIB..=1024 * GIB,
-        )?,
-        forwards: forwards::forwards(table.forward.unwrap_or_default(), places)?,
-        tree: true,
     })
 }
 

@@ -12,14 +12,22 @@ use kms_core::reason::Reason;
 use std::collections::BTreeSet;
 
 const AUDIT_KEY: &str = "making the month's audit key";
+const INTAKE: &str = "saying to whom values are encrypted while sealed";
 const PERIODS: &str = "making period secrets";
 
 pub(super) async fn pass(service: &Service, lane: &Lane, live: &Live) {
     let now = service.clock().now();
-    for month in [now, now.saturating_add(AHEAD)].map(Month::of) {
+    let months = [now, now.saturating_add(AHEAD)].map(Month::of);
+    for month in months {
         if live.state.month(month).is_none() {
             let made = service.make_month(lane, month).await;
             tell(live, AUDIT_KEY, made);
+        }
+    }
+    match service.publish_intake(live, months.into_iter()).await {
+        Ok(()) => live.alarms.clear(INTAKE),
+        Err(error) => {
+            let _ = live.alarms.raise(INTAKE, &error.to_string());
         }
     }
     let missing = missing_periods(service, live).await;

@@ -4,7 +4,7 @@
 use crate::call::{Lane, Service};
 use crate::live::Live;
 use crate::store::scrub::Slice;
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::hex;
 use kms_core::engine::{Decision, Moment, View};
 use kms_core::policy::{Action, Authorised, act};
@@ -59,11 +59,7 @@ async fn tell(service: &Service, lane: &Lane, live: &Live, slice: &Slice) {
         let decide = |_: &View<'_>, _: &Moment<'_>, _: &Authorised<act::Quarantine>| {
             let mut detail = Detail::new(Outcome::Ok);
             detail.note = text.as_str().into();
-            Ok(Decision {
-                reply: (),
-                facts: Facts::single(Action::Quarantine, detail),
-                change: None,
-            })
+            Ok(Decision::unchanged(Action::Quarantine, detail, ()))
         };
         if let Err(refusal) = service.internal(lane, None, &[], decide).await {
             tracing::error!(

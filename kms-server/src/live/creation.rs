@@ -1,7 +1,7 @@
 //! The first records of an installation: its own random keys, the first month's audit key, the time mark.
 
 use crate::store::{CreateError, Records, Store, create};
-use kms_core::audit::leaf::Month;
+use kms_core::audit::leaf::{Month, MonthIntake, MonthKeys};
 use kms_core::entropy::{Entropy, EntropyUnavailable};
 use kms_core::format::stored::{MasterKeys, RecordCipher};
 use kms_core::key::record::{Expect, Record, RecordKey, SystemKeys, TimeMark, Write};
@@ -23,7 +23,7 @@ pub fn make_system_keys(entropy: &dyn Entropy) -> Result<SystemKeys, EntropyUnav
     })
 }
 
-/// Sets an empty store up, with the first operators; blocking.
+/// Sets an empty store up, with the first operators; blocking. The first month's public key comes back.
 ///
 /// # Errors
 /// [`CreateError`]; [`CreateError::Exists`] when it was set up before.
@@ -35,7 +35,7 @@ pub fn create_store(
     operators: Vec<Write>,
     now: Timestamp,
     entropy: &dyn Entropy,
-) -> Result<(), CreateError> {
+) -> Result<MonthIntake, CreateError> {
     let records = Records::new(store, Arc::new(RecordCipher::new(master)));
     let month_key = AuditMonthKey::make_random(entropy).map_err(|_| CreateError::Entropy)?;
     let mark = TimeMark {
@@ -47,12 +47,15 @@ pub fn create_store(
         expect: Expect::Absent,
         record: Some(record),
     };
-    let month = Month::of(now).to_string();
+    let month = Month::of(now);
+    let intake = MonthKeys::new(month, &month_key).intake();
+    let month = month.to_string();
     let mut writes = vec![
         first(RecordKey::system_keys(), Record::SystemKeys(system)),
         first(RecordKey::audit_key(&month), Record::AuditKey(month_key)),
         first(RecordKey::time_mark(), Record::TimeMark(mark)),
     ];
     writes.extend(operators);
-    create(&records, seals, writes, entropy)
+    create(&records, seals, writes, entropy)?;
+    Ok(intake)
 }

@@ -2,6 +2,7 @@
 
 use super::Live;
 use super::opening::{OpenError, Parts, open};
+use crate::anchor::{Anchors, NotAnchored};
 use crate::audit_log::AuditLog;
 use crate::seal::attempts::Attempts;
 use crate::seal::passphrase::Passphrase;
@@ -29,6 +30,8 @@ pub struct GateParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Who remembers the log's checkpoints.
+    pub anchors: Arc<Anchors>,
     /// Bytes for cached shred secrets.
     pub cache_bytes: usize,
     /// The runtime that publishing lives on.
@@ -43,6 +46,8 @@ pub struct Gate {
     /// Held while unsealing or sealing.
     changing: Mutex<()>,
     sealed: watch::Sender<bool>,
+    /// What the anchors said at the last unseal, for an entry.
+    anchored: std::sync::Mutex<Option<String>>,
 }
 
 /// Why it stays sealed.
@@ -57,6 +62,9 @@ pub enum NotUnsealed {
     /// The store does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Those outside who remember the log do not vouch for it.
+    #[error(transparent)]
+    NotAnchored(#[from] NotAnchored),
 }
 
 impl Gate {
@@ -69,6 +77,7 @@ impl Gate {
             parts,
             changing: Mutex::default(),
             sealed: watch::Sender::new(true),
+            anchored: std::sync::Mutex::default(),
         }
     }
 
@@ -119,9 +128,47 @@ impl Gate {
         };
         let opened = self.parts.home.spawn(open(parts)).await;
         let opened = opened.map_err(|error| OpenError::Audit(std::io::Error::other(error)))?;
-        self.live.store(Some(opened?));
+        let live = opened?;
+        if let Err(refused) = self.ask_anchors(&live).await {
+            live.close().await;
+            return Err(refused.into());
+        }
+        self.live.store(Some(live));
         self.sealed.send_replace(false);
         Ok(())
+    }
+
+    async fn ask_anchors(&self, live: &Live) -> Result<(), NotAnchored> {
+        let anchors = &self.parts.anchors;
+        let confirmed = anchors
+            .confirm(&self.parts.audit, live.state.log_head().is_some())
+            .await?;
+        let (configured, needed) = (anchors.configured(), anchors.needed());
+        *self.anchored() = match (configured, needed) {
+            (0, _) => None,
+            (_, 0) => Some("the anchors were not asked: audit.min_anchors is 0".to_owned()),
+            _ => Some(format!(
+                "{confirmed} of {configured} anchors vouch for the log, {needed} needed"
+            )),
+        };
+        Ok(())
+    }
+
+    /// What the anchors said at the last unseal, told once.
+    #[must_use]
+    pub fn take_anchored(&self) -> Option<String> {
+        self.anchored().take()
+    }
+
+    fn anchored(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        let held = self.anchored.lock();
+        held.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Those outside who remember the log.
+    #[must_use]
+    pub fn anchors(&self) -> &Anchors {
+        &self.parts.anchors
     }
 
     /// Seals: new calls are refused from now on; ends when the calls before have ended and every key is

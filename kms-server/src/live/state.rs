@@ -78,7 +78,8 @@ impl State {
     /// The audit keys of all months that have one.
     #[must_use]
     pub fn months(&self) -> Vec<Arc<MonthKeys>> {
-        self.months.load().values().cloned().collect()
+        let months = self.months.load();
+        months.values().cloned().collect()
     }
 
     /// The time mark and the revision of its record.
@@ -186,7 +187,8 @@ impl State {
     pub fn restrict(&self, stored: Vec<Stored>) -> Drained {
         self.next_generation(|snapshot| {
             let rest = snapshot.apply_all(stored);
-            rest.into_iter().filter_map(shred_id).collect()
+            let rest = rest.into_iter().filter_map(|stored| self.take_own(stored));
+            rest.filter_map(shred_id).collect()
         })
     }
 

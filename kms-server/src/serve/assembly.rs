@@ -2,6 +2,8 @@
 
 use super::Start;
 use super::home::Home;
+use crate::anchor::Anchors;
+use crate::audit_log::intake::Intake;
 use crate::audit_log::{AuditLog, OpenError, Opened, Options};
 use crate::call::{Parts, Service, SystemFacts};
 use crate::config::{ClientCertificate, Config, KeyDurability};
@@ -57,6 +59,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         audit: audit.clone(),
         clock: Arc::clone(&start.clock),
         entropy: Arc::clone(&start.entropy),
+        anchors: Arc::new(load_anchors(start)?),
         cache_bytes: config.cache.shred_secret_bytes,
         home: home.handle(),
     }));
@@ -74,12 +77,15 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
             data: data.directory.clone(),
             key_durability: durability(config),
             totp_steps_back: config.operators.totp_steps_back,
+            anonymise_after_months: config.audit.anonymise_after_months,
+            anonymisation_hold: config.audit.anonymisation_hold.clone(),
             failed: failed.map(|failed| failed.to_string()),
         },
         rules: config.approvals.clone(),
         notices: Notices::new(config.notice_command.clone()),
         services: config.services.clone(),
         forwards: forwards(start)?,
+        intake: Intake::open(&data.intake(), &gate.keyring().publics().instance),
     });
     let service = service.map_err(|reason| other("the service cannot start", &reason))?;
     tell_repairs(&service, &opened);
@@ -163,6 +169,23 @@ fn load_identity(start: &Start) -> Result<Identity, Failure> {
     let issuers = start.config.issuers.clone();
     Identity::load(files, demand, principals, issuers, Arc::clone(&start.clock))
         .map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))
+}
+
+fn load_anchors(start: &Start) -> Result<Anchors, Failure> {
+    let config = &start.config;
+    let (settings, needed) = (&config.audit.witnesses, config.audit.min_anchors);
+    let anchors = Anchors::new(
+        settings,
+        needed,
+        &config.data.audit(),
+        Arc::clone(&start.clock),
+    );
+    anchors.map_err(|error| {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("audit.witnesses: {error}"),
+        )
+    })
 }
 
 fn durability(config: &Config) -> String {

@@ -11,12 +11,15 @@ use crate::live::opening::OpenError;
 use crate::seal::UnsealError;
 use crate::seal::passphrase::Passphrase;
 use crate::store::{LoadError, StoreError};
+use crate::system::clock::Clock;
 use crate::system::failure::{Failure, FailureKind};
+use crate::system::private_file;
 use kms_core::engine::NewDataset;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -76,6 +79,41 @@ pub(super) struct Home {
     stage: watch::Sender<Stage>,
     jobs_ended: Option<oneshot::Receiver<()>>,
     thread: JoinHandle<()>,
+}
+
+/// Unseals by itself as soon as enough anchors vouch for the log, or until somebody else has.
+pub(super) struct UnsealAgain {
+    /// Of the passphrase.
+    file: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// Of the next try, on the monotonic clock.
+    next: Duration,
+}
+
+impl UnsealAgain {
+    /// Between two tries.
+    const EVERY: Duration = Duration::from_secs(10);
+
+    /// The first try comes that long after now.
+    pub(super) fn new(file: PathBuf, clock: Arc<dyn Clock>) -> Self {
+        let next = clock.monotonic().saturating_add(Self::EVERY);
+        Self { file, clock, next }
+    }
+
+    async fn run(mut self, gate: Arc<Gate>) {
+        while gate.live().is_none() {
+            self.clock.wait_until(self.next).await;
+            self.next = self.clock.monotonic().saturating_add(Self::EVERY);
+            let Ok(passphrase) = private_file::read_secret(&self.file) else {
+                continue;
+            };
+            match gate.unseal(Passphrase::new(passphrase)).await {
+                Err(NotUnsealed::NotAnchored(_)) => {}
+                Err(error) => return tracing::error!(%error, "not unsealed, and not tried again"),
+                Ok(()) => return tracing::info!("unsealed: the anchors vouch for the log"),
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,9 +180,14 @@ impl Home {
         self.handle.clone()
     }
 
-    /// Unseals and waits for it.
-    pub(super) fn unseal(&self, gate: &Arc<Gate>, passphrase: Passphrase) -> Result<(), Failure> {
-        let gate = Arc::clone(gate);
+    /// Unseals and waits for it. While anchors do not vouch for the log it stays sealed, and is tried again.
+    pub(super) fn unseal(
+        &self,
+        gate: &Arc<Gate>,
+        passphrase: Passphrase,
+        again: UnsealAgain,
+    ) -> Result<(), Failure> {
+        let (gate, gate_too) = (Arc::clone(gate), Arc::clone(gate));
         let (told, end) = mpsc::channel();
         self.handle.spawn(async move {
             let _ = told.send(gate.unseal(passphrase).await);
@@ -152,7 +195,14 @@ impl Home {
         let end = end
             .recv()
             .map_err(|error| other("unsealing ended early", &error))?;
-        end.map_err(failure)
+        match end {
+            Err(NotUnsealed::NotAnchored(refused)) => {
+                tracing::error!(%refused, "stays sealed");
+                self.handle.spawn(again.run(gate_too));
+                Ok(())
+            }
+            end => end.map_err(failure),
+        }
     }
 
     /// Starts the jobs; returns when the datasets are there, with the count of the jobs' passes.
@@ -210,7 +260,9 @@ async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
     };
     let lane = work.service.lane();
     let mut made = Ok(());
-    for dataset in work.datasets {
+    // sealed, because the anchors do not vouch for the log, it makes none
+    let unsealed = work.service.gate().live().is_some();
+    for dataset in work.datasets.into_iter().filter(|_| unsealed) {
         if let Err(refusal) = work.service.make_dataset(&lane, dataset).await {
             made = Err(other("a sample dataset cannot be made", &refusal));
         }
@@ -222,6 +274,7 @@ async fn run(waiting: &mpsc::Receiver<Work>, begun: &Notify) {
         service.count_strangers(),
         service.keep_checkpoints(),
         service.keep_log_head(),
+        service.gate().anchors().run(service.audit()),
         work.identity.keep_fresh(work.reload.files),
         reload_policies(
             service,
@@ -253,7 +306,9 @@ fn failure(error: NotUnsealed) -> Failure {
         NotUnsealed::Open(OpenError::Load(LoadError::Store(StoreError::Full))) => {
             FailureKind::DiskFull
         }
-        NotUnsealed::Seal(_) | NotUnsealed::Open(_) => FailureKind::Other,
+        NotUnsealed::Seal(_) | NotUnsealed::Open(_) | NotUnsealed::NotAnchored(_) => {
+            FailureKind::Other
+        }
     };
     Failure::new(kind, error.to_string())
 }

@@ -188,9 +188,14 @@ impl Outgoing {
             .handshake(TokioIo::new(stream))
             .await;
         let (mut sender, connection) = connection.map_err(|error| error.to_string())?;
+        let before = if question.path.is_empty() {
+            &*self.path
+        } else {
+            self.path.trim_end_matches('/')
+        };
         let mut request = Request::builder()
             .method(question.method)
-            .uri(format!("{}{}", self.path, question.path))
+            .uri(format!("{before}{}", question.path))
             .header(header::HOST, &self.authority)
             .header(header::ACCEPT, question.accept);
         for (name, value) in question.headers {

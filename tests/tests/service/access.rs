@@ -249,7 +249,7 @@ async fn health_is_not_audited() {
 }
 
 /// The passphrase that the development daemon unseals itself with.
-fn passphrase(installation: &Installation) -> Bytes {
+pub(super) fn passphrase(installation: &Installation) -> Bytes {
     let text = std::fs::read_to_string(installation.dir().join("kms.toml")).unwrap();
     let config: toml::Table = text.parse().unwrap();
     let path = config["seal"]["passphrase_file"].as_str().unwrap();

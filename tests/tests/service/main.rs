@@ -7,6 +7,10 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
+mod anonymise;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod audit;

@@ -3,17 +3,17 @@
 //! At most one ACTIVE version; what is destroyed never opens; what was wrapped opens as long as nothing forbids it;
 //! nothing crosses datasets, contexts, accounts or subjects; every call leaves one head entry.
 
+mod versions;
+
 use crate::scale;
 use bytes::Bytes;
 use kms_proto::v1::shred_secret_selector::By;
 use kms_proto::v1::{
-    BlockShredSecretRequest, DatasetPolicy, DestroyShredSecretRequest, DisableVersionRequest,
-    EnableVersionRequest, RestoreVersionRequest, RewrapRequest, ScheduleVersionDestructionRequest,
-    SecretKind, ShredSecretSelector, UnblockShredSecretRequest, VersionState,
+    BlockShredSecretRequest, DatasetPolicy, DestroyShredSecretRequest, RewrapRequest, SecretKind,
+    ShredSecretSelector, UnblockShredSecretRequest, VersionState,
 };
-use kms_tests::caller::{Caller, Context, approval, context, reason, request_id, subject, using};
+use kms_tests::caller::{Caller, Context, context, reason, request_id, subject};
 use kms_tests::daemon::{Installation, Role};
-use kms_tests::in_process::SMALL_TEAM_DELAY;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -265,104 +265,6 @@ impl Model {
         });
     }
 
-    async fn change_version(&mut self) {
-        use VersionState::{Active, DecryptOnly, DestroyScheduled, Disabled};
-        let dataset = self.random.random_range(0..2);
-        let at = self.random.random_range(0..self.versions[dataset].len());
-        let name = format!("datasets/{}/versions/{}", DATASETS[dataset], at + 1);
-        let state = self.versions[dataset][at].state;
-        let mut datasets = self.operator.datasets();
-        let (done, next) = match self.random.random_range(0..4) {
-            0 => {
-                let answer = datasets
-                    .disable_version(DisableVersionRequest { name })
-                    .await;
-                (
-                    self.note(answer).map(drop),
-                    (state == DecryptOnly).then_some(Disabled),
-                )
-            }
-            1 => {
-                let answer = datasets.enable_version(EnableVersionRequest { name }).await;
-                (
-                    self.note(answer).map(drop),
-                    (state == Disabled).then_some(DecryptOnly),
-                )
-            }
-            2 => {
-                let request = ScheduleVersionDestructionRequest {
-                    name,
-                    waiting_time: None,
-                };
-                let answer = datasets.schedule_version_destruction(request).await;
-                let pending = answer.as_ref().err().and_then(approval);
-                let allowed = [DecryptOnly, Disabled].contains(&state);
-                let done = self.note(answer).map(drop);
-                if let Some(approval) = pending {
-                    assert!(allowed && done == Err("APPROVAL_REQUIRED".into()));
-                    let since = Instant::now();
-                    self.waiting.push(Waiting {
-                        dataset,
-                        at,
-                        state,
-                        approval,
-                        since,
-                    });
-                    return;
-                }
-                (done, None)
-            }
-            _ => {
-                let answer = datasets
-                    .restore_version(RestoreVersionRequest { name })
-                    .await;
-                (
-                    self.note(answer).map(drop),
-                    (state == DestroyScheduled).then_some(Disabled),
-                )
-            }
-        };
-        match (done, next) {
-            (Ok(()), Some(next)) => self.versions[dataset][at].state = next,
-            // To ask for what is so already may be taken as done.
-            (Ok(()), None) => assert_ne!(state, Active, "version {at} of {dataset}"),
-            (Err(reason), None) => assert!(reason.starts_with("VERSION_"), "{reason}"),
-            (Err(reason), Some(next)) => panic!("{state:?} to {next:?}: {reason}"),
-        }
-    }
-
-    /// A destruction whose delay is over is done, unless the version was changed since.
-    async fn destroy_what_waited(&mut self) {
-        let over = |waiting: &Waiting| waiting.since.elapsed() > SMALL_TEAM_DELAY;
-        let Some(place) = self.waiting.iter().position(over) else {
-            return;
-        };
-        let waited = self.waiting.remove(place);
-        let (dataset, at) = (waited.dataset, waited.at);
-        let request = ScheduleVersionDestructionRequest {
-            name: format!("datasets/{}/versions/{}", DATASETS[dataset], at + 1),
-            waiting_time: None,
-        };
-        let request = using(request, Some(&waited.approval));
-        let answer = self
-            .operator
-            .datasets()
-            .schedule_version_destruction(request)
-            .await;
-        let state = self.versions[dataset][at].state;
-        match self.note(answer) {
-            Ok(_) => {
-                assert_eq!(state, waited.state, "changed since it was asked");
-                self.versions[dataset][at].state = VersionState::DestroyScheduled;
-            }
-            // what was changed and changed back is another target too
-            Err(reason) => assert!(
-                ["APPROVAL_MISMATCH", "APPROVAL_OVER", "VERSION_STATE"].contains(&&*reason),
-                "{reason}"
-            ),
-        }
-    }
-
     async fn change_person(&mut self) {
         let name = format!("p{}", self.random.random_range(0..6));
         let scope = subject("acme", &name, CLASS).scope;
@@ -407,21 +309,6 @@ impl Model {
                 next.is_none() || next == state,
                 "{name}: {state:?} to {next:?}"
             ),
-        }
-    }
-
-    /// The store agrees with the model.
-    async fn check_versions(&mut self) {
-        for (dataset, name) in DATASETS.iter().enumerate() {
-            let listed = self.operator.versions(name).await.unwrap();
-            let listed: Vec<VersionModel> = listed
-                .iter()
-                .map(|version| VersionModel {
-                    state: version.state(),
-                    compromised: version.compromised.is_some(),
-                })
-                .collect();
-            assert_eq!(listed, self.versions[dataset]);
         }
     }
 }

@@ -32,6 +32,10 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
         "ScheduleVersionDestruction" => read(bytes, schedule),
         "UpdateDataset" => read(bytes, update),
         "DestroyShredSecret" => read(bytes, destroy),
+        "AnonymiseMonth" => read(bytes, |message| {
+            let v1::AnonymiseMonthRequest { month } = message;
+            vec![field("month", month)]
+        }),
         "AddOperator" => read(bytes, |message| {
             let v1::AddOperatorRequest { operator_id, roles } = message;
             vec![

@@ -4,7 +4,7 @@ mod key;
 mod report;
 mod sign;
 
-use super::{call, present};
+use super::{call, every, present};
 use crate::args::Confirmation;
 use crate::exit::Failure;
 use crate::session::{Session, bare_approval};
@@ -121,22 +121,21 @@ async fn roster(session: &Session) -> Result<v1::GetRosterResponse, Failure> {
 }
 
 async fn list(session: &Session, all: bool) -> Result<(), Failure> {
-    let mut reports = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = v1::ListApprovalsRequest {
-            page_size: 1_000,
-            page_token,
-            all,
-        };
-        let page = call!(session, repeat approval_service_client::ApprovalServiceClient.list_approvals, request)?;
-        let shown = page.approvals.iter();
-        reports.extend(shown.map(|approval| ApprovalReport::new(approval, None)));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return session.show(&reports);
-        }
-    }
+    let request = v1::ListApprovalsRequest {
+        all,
+        ..Default::default()
+    };
+    let approvals = every!(
+        session,
+        approval_service_client::ApprovalServiceClient.list_approvals,
+        request,
+        approvals
+    )?;
+    let reports = approvals.iter();
+    let reports: Vec<_> = reports
+        .map(|approval| ApprovalReport::new(approval, None))
+        .collect();
+    session.show(&reports)
 }
 
 impl Declare {

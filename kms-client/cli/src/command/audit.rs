@@ -1,6 +1,7 @@
 //! `kms audit`: the log of every call, read, proven and verified.
 
 mod access;
+mod anonymise;
 mod entry;
 mod export;
 mod exposure;
@@ -33,6 +34,7 @@ pub(crate) enum Audit {
     Access(access::Access),
     RotateKey(rotate_key::RotateKey),
     Report(report::Report),
+    Anonymise(anonymise::Anonymise),
 }
 
 impl Audit {
@@ -52,6 +54,7 @@ impl Audit {
             Self::Access(access) => access.run(session).await,
             Self::RotateKey(rotate) => rotate.run(session).await,
             Self::Report(report) => report.run(session).await,
+            Self::Anonymise(anonymise) => anonymise.run(session).await,
         }
     }
 }

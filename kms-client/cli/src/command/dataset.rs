@@ -2,7 +2,7 @@
 
 mod report;
 
-use super::{call, present};
+use super::{call, every, present};
 use crate::args::value::{self, SecretKind, Switch};
 use crate::exit::Failure;
 use crate::session::Session;
@@ -143,19 +143,14 @@ pub(crate) async fn get(session: &Session, dataset: &DatasetName) -> Result<v1::
 }
 
 async fn list(session: &Session) -> Result<Vec<DatasetReport>, Failure> {
-    let mut reports = Vec::new();
-    let mut request = v1::ListDatasetsRequest {
-        page_size: 1_000,
-        page_token: String::new(),
-    };
-    loop {
-        let page = call!(session, repeat dataset_service_client::DatasetServiceClient.list_datasets, request)?;
-        reports.extend(page.datasets.iter().map(DatasetReport::from));
-        if page.next_page_token.is_empty() {
-            return Ok(reports);
-        }
-        request.page_token = page.next_page_token;
-    }
+    let request = v1::ListDatasetsRequest::default();
+    let datasets = every!(
+        session,
+        dataset_service_client::DatasetServiceClient.list_datasets,
+        request,
+        datasets
+    )?;
+    Ok(datasets.iter().map(DatasetReport::from).collect())
 }
 
 impl Create {

@@ -3,7 +3,7 @@
 mod report;
 
 use super::dataset::proto_duration;
-use super::{call, present};
+use super::{call, every, present};
 use crate::args::{Confirmation, value};
 use crate::exit::Failure;
 use crate::session::Session;
@@ -143,22 +143,19 @@ impl Key {
 }
 
 async fn versions(session: &Session, dataset: &DatasetName) -> Result<Vec<v1::Version>, Failure> {
-    let mut versions = Vec::new();
-    let mut request = v1::ListVersionsRequest {
+    let request = v1::ListVersionsRequest {
         parent: dataset.resource(),
-        page_size: 1_000,
-        page_token: String::new(),
+        ..Default::default()
     };
-    loop {
-        let page = call!(session, repeat dataset_service_client::DatasetServiceClient.list_versions, request);
-        let page = page.map_err(|failure| failure.about(dataset))?;
-        versions.extend(page.versions);
-        if page.next_page_token.is_empty() {
-            versions.sort_by_key(|version| version.number);
-            return Ok(versions);
-        }
-        request.page_token = page.next_page_token;
-    }
+    let versions = every!(
+        session,
+        dataset_service_client::DatasetServiceClient.list_versions,
+        request,
+        versions
+    );
+    let mut versions = versions.map_err(|failure| failure.about(dataset))?;
+    versions.sort_by_key(|version: &v1::Version| version.number);
+    Ok(versions)
 }
 
 async fn usage(session: &Session, dataset: &DatasetName, only: Option<u32>) -> Result<(), Failure> {

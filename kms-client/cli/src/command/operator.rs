@@ -1,6 +1,6 @@
 //! `kms operator`: the people who administer the service.
 
-use super::{call, present};
+use super::{call, every, present};
 use crate::args::Confirmation;
 use crate::exit::Failure;
 use crate::output::{Report, Table, brief, optional_time};
@@ -233,21 +233,14 @@ fn token(
 }
 
 async fn list(session: &Session) -> Result<(), Failure> {
-    let mut all = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = v1::ListOperatorsRequest {
-            page_size: 1_000,
-            page_token,
-        };
-        let page =
-            call!(session, repeat auth_service_client::AuthServiceClient.list_operators, request)?;
-        all.extend(page.operators.into_iter().map(Shown::from));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return session.show(&All(all));
-        }
-    }
+    let request = v1::ListOperatorsRequest::default();
+    let all = every!(
+        session,
+        auth_service_client::AuthServiceClient.list_operators,
+        request,
+        operators
+    )?;
+    session.show(&All(all.into_iter().map(Shown::from).collect()))
 }
 
 /// What is shown of an operator.

@@ -1,6 +1,6 @@
 //! `kms service`: services and desks that the built-in authority certifies, and the files of one's own identity.
 
-use super::{call, present};
+use super::{call, every, present};
 use crate::args::Confirmation;
 use crate::exit::Failure;
 use crate::output::{Report, Table, brief, optional_time};
@@ -217,20 +217,14 @@ fn at(time: SystemTime) -> Option<String> {
 }
 
 async fn list(session: &Session) -> Result<(), Failure> {
-    let mut all = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = v1::ListServicesRequest {
-            page_size: 1_000,
-            page_token,
-        };
-        let page = call!(session, repeat identity_service_client::IdentityServiceClient.list_services, request)?;
-        all.extend(page.services.into_iter().map(Shown::from));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return session.show(&All(all));
-        }
-    }
+    let request = v1::ListServicesRequest::default();
+    let all = every!(
+        session,
+        identity_service_client::IdentityServiceClient.list_services,
+        request,
+        services
+    )?;
+    session.show(&All(all.into_iter().map(Shown::from).collect()))
 }
 
 /// What is shown of a service.

@@ -2,7 +2,7 @@
 
 use super::call;
 use crate::exit::Failure;
-use crate::output::{Report, Table, bytes, optional_time};
+use crate::output::{Report, Table, bytes, duration, optional_time};
 use crate::session::Session;
 use clap::Args;
 use kms_client::proto::v1;
@@ -48,6 +48,8 @@ struct StatusReport {
     audit_origin: String,
     key_durability: String,
     disk_free_bytes: u64,
+    disk_total_bytes: u64,
+    disk_full_in_seconds: Option<u64>,
     alarms: Vec<String>,
     roster_mode: String,
     audit_forwards: Vec<ForwardReport>,
@@ -123,6 +125,8 @@ impl StatusReport {
             audit_origin: status.audit_origin.clone(),
             key_durability: status.key_durability.clone(),
             disk_free_bytes: status.disk_free_bytes,
+            disk_total_bytes: status.disk_total_bytes,
+            disk_full_in_seconds: Some(status.disk_full_in_seconds).filter(|seconds| *seconds > 0),
             alarms: status.alarms.clone(),
             roster_mode: status.roster_mode.clone(),
             audit_forwards: status.audit_forwards.iter().map(Into::into).collect(),
@@ -161,7 +165,13 @@ impl Report for StatusReport {
             table.fact("forwarded to", forward.words());
         }
         table.fact("key durability", &self.key_durability);
-        table.fact("disk free", bytes(self.disk_free_bytes));
+        let (free, total) = (bytes(self.disk_free_bytes), bytes(self.disk_total_bytes));
+        table.fact("disk free", format!("{free} of {total}"));
+        if let Some(seconds) = self.disk_full_in_seconds {
+            let lasts = i64::try_from(seconds).unwrap_or(i64::MAX);
+            let unit = if lasts < 2 * 86_400 { 3_600 } else { 86_400 };
+            table.fact("disk full in", duration(lasts / unit * unit));
+        }
         for alarm in &self.alarms {
             table.fact("alarm", alarm);
         }

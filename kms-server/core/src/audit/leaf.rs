@@ -20,7 +20,7 @@ pub use entry::{
     Body, Counted, DetailBody, Entry, Head, Introduction, Item, Naming, Section, SystemEvent,
     SystemRecord,
 };
-pub use keys::{DirectoryKeys, LeafKeys, Month, MonthKeys, PrincipalId};
+pub use keys::{DirectoryKeys, LeafKeys, Month, MonthIntake, MonthKeys, PrincipalId};
 pub use personal::{Personal, PersonalKey};
 pub use prefix::{BootId, Coordinates, Kind, Prefix, stamp_change, stamp_sequence};
 pub use section::{approval_of, subject_of};

@@ -38,6 +38,10 @@ labels! {
     AUDIT_PERSONAL = "kms/v1/audit/personal;",
     /// Personal groups written while sealed (HPKE info).
     AUDIT_INTAKE = "kms/v1/audit/intake;",
+    /// A month's private key for groups written while sealed.
+    AUDIT_INTAKE_KEY = "kms/v1/audit/intake-key;",
+    /// What the instance key signs of the months' public keys.
+    AUDIT_INTAKE_FILE = "kms/v1/audit/intake-file;",
     /// Hash over the details of a batch.
     AUDIT_DETAILS = "kms/v1/audit/details;",
     /// Key of a seal's private half, from Argon2id.

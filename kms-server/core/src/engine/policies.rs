@@ -71,11 +71,11 @@ fn put_into_force<A: ActionKind>(
     let known = policies.current();
     if known.is_some_and(|current| current.fingerprint == new.fingerprint) {
         let note = format!("generation {number} {}", new.fingerprint);
-        return Ok(Decision {
-            reply: number,
-            facts: Facts::single(A::ACTION, noted(note, Outcome::Ok)),
-            change: None,
-        });
+        return Ok(Decision::unchanged(
+            A::ACTION,
+            noted(note, Outcome::Ok),
+            number,
+        ));
     }
     if new.replaces.is_some_and(|replaces| replaces != number) {
         return Err(Reason::EtagMismatch.into());

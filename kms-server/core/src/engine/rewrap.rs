@@ -5,7 +5,7 @@ use super::unwrap::opened_detail;
 use super::view::{Decision, Moment, View};
 use super::wrapping::{Wrapper, open};
 use super::{Refusal, Snapshot};
-use crate::audit::{Detail, Facts, Outcome};
+use crate::audit::{Detail, Outcome};
 use crate::format::wrapped::{BlobKind, Header};
 use crate::name::{KeyContext, KeyId, ReasonText, VersionNumber};
 use crate::policy::{Action, Authorised, act};
@@ -90,11 +90,7 @@ pub fn rewrap(
         }
     };
     detail.version = Some(reply.version);
-    Ok(Decision {
-        reply,
-        facts: Facts::single(Action::Rewrap, detail),
-        change: None,
-    })
+    Ok(Decision::unchanged(Action::Rewrap, detail, reply))
 }
 
 /// What the log says: the version that the blob names (on success: the new one), where it came from, and

@@ -2,11 +2,13 @@
 //! O(what changed), never O(datasets).
 
 mod approvals;
+mod months;
 mod operators;
 mod policies;
 mod services;
 
 pub use approvals::{Approvals, Kept};
+pub use months::{MonthKey, Months};
 pub use operators::{Operator, Operators};
 pub use policies::{Policies, ROLE_TABLE};
 pub use services::{Service, Services};
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub policies: Policies,
     /// What the built-in authority certifies.
     pub services: Services,
+    /// Months of the audit log.
+    pub months: Months,
 }
 
 /// A dataset with its versions.
@@ -154,6 +158,7 @@ impl Snapshot {
                     revision: stored.revision,
                     record,
                 };
+                self.months.note(&stored);
                 let rest = self.operators.apply(stored)?;
                 let rest = self.services.apply(rest)?;
                 let rest = self.approvals.apply(rest)?;

@@ -63,11 +63,7 @@ pub fn unwrap_data_key(
 ) -> Result<Decision<UnwrappedKey>, Refusal> {
     let key = unwrap_one(view, authorised, item)?;
     let detail = unwrap_detail(view.snapshot, authorised.dataset(), item, Outcome::Ok);
-    Ok(Decision {
-        reply: key,
-        facts: Facts::single(Action::UnwrapDataKey, detail),
-        change: None,
-    })
+    Ok(Decision::unchanged(Action::UnwrapDataKey, detail, key))
 }
 
 /// Opens 1 to 1,000 wrapped data keys; one item's failure is its own.

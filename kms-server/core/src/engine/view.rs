@@ -1,11 +1,12 @@
 //! What the engine is given and what it gives back.
 
 use super::Snapshot;
-use crate::audit::{Facts, Outcome};
+use crate::audit::{Detail, Facts, Outcome};
 use crate::cipher::HashKey;
 use crate::entropy::Entropy;
 use crate::key::record::{RecordKey, RequestRecord, Revision, ShredState, TimeMark, Write};
 use crate::name::{ApprovalId, KeyId, SecretId, ShredScope, VersionNumber};
+use crate::policy::Action;
 use crate::reason::Reason;
 use crate::secret::ShredSecret;
 use crate::time::Timestamp;
@@ -96,6 +97,18 @@ pub struct Decision<R> {
     pub facts: Facts,
     /// What is written; `None` when nothing.
     pub change: Option<Change>,
+}
+
+impl<R> Decision<R> {
+    /// One entry and nothing written: what was read, used or turned away.
+    #[must_use]
+    pub fn unchanged(action: Action, detail: Detail, reply: R) -> Self {
+        Self {
+            reply,
+            facts: Facts::single(action, detail),
+            change: None,
+        }
+    }
 }
 
 /// What a change of a dataset or of its versions answers; the road renders the rest once it is published.

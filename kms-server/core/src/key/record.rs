@@ -276,6 +276,8 @@ pub enum Record {
     DatasetName(KeyId),
     Request(RequestRecord),
     AuditKey(AuditMonthKey),
+    /// Where a month's audit key was: destroyed then.
+    AuditTombstone(Timestamp),
     SystemKeys(SystemKeys),
     TimeMark(TimeMark),
     Usage(UsageRecord),

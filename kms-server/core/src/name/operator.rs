@@ -1,10 +1,7 @@
 //! Names of the people who administer the service. One spelling each: what is typed is brought to it before
 //! anything is looked up or counted.
 
-use super::{InvalidName, PrincipalName};
-
-/// Longest name.
-const LEN_MAX: usize = 63;
+use super::{InvalidName, PrincipalName, is_short_name};
 
 /// An operator's name: `[a-z][a-z0-9.-]{0,62}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,11 +13,7 @@ impl OperatorName {
     /// # Errors
     /// [`InvalidName`] with the form.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let rest = text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));
-        if first && rest && text.len() <= LEN_MAX {
+        if is_short_name(text) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidName(

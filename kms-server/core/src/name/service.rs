@@ -1,11 +1,8 @@
 //! Names of what the built-in authority certifies: services, and desks from which operators log in. A certificate's
 //! name is made from the record, never from what a request says.
 
-use super::{InvalidName, PrincipalName};
+use super::{InvalidName, PrincipalName, is_short_name};
 use std::borrow::Borrow;
-
-/// Longest name.
-const LEN_MAX: usize = 63;
 
 /// The name of a service or desk: `[a-z][a-z0-9.-]{0,62}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,11 +14,7 @@ impl ServiceName {
     /// # Errors
     /// [`InvalidName`] with the form.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let rest = text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));
-        if first && rest && text.len() <= LEN_MAX {
+        if is_short_name(text) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidName(

@@ -135,6 +135,9 @@ actions! {
     127 GetRoster "Reads who may approve and what needs it.",
     128 DeclareRoster "Declares the roster and takes the configured approval rules into force.",
     129 RecoverOperator "Lets an operator in again by the recovery passphrase.",
+    130 ConfirmAnchors "The anchors vouched for the log at unseal.",
+    131 DueAnonymisation "A job destroys the audit key of a month long past.",
+    132 AnonymiseMonth "Destroys the audit key of a month that is over.",
     140 ForwardEntries "The daemon forwards the audit log to a receiver.",
 }
 

@@ -31,13 +31,17 @@ pub const ROSTER: [Action; 6] = [
     Action::DeclareRoster,
 ];
 
-/// Actions whose mark can be chosen, beside [`ROSTER`]; the first three are marked by default.
-pub const OTHERS: [Action; 4] = [
+/// Actions whose mark can be chosen, beside [`ROSTER`]; all but the last are marked by default.
+pub const OTHERS: [Action; 5] = [
     Action::ScheduleVersionDestruction,
     Action::LiftDeletionProtection,
     Action::RemoveOperator,
+    Action::AnonymiseMonth,
     Action::DestroyShredSecret,
 ];
+
+/// So many of [`OTHERS`] are marked by default.
+const MARKED: usize = OTHERS.len() - 1;
 
 /// The table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub struct ApprovalRules {
 
 impl Default for ApprovalRules {
     fn default() -> Self {
-        let marked = OTHERS.iter().take(3).chain(&ROSTER);
+        let marked = OTHERS.iter().take(MARKED).chain(&ROSTER);
         Self {
             required: marked.map(|action| (*action, NonZeroU8::MIN)).collect(),
             life: LIFE_DEFAULT,
@@ -102,7 +106,8 @@ mod tests {
     fn destroying_and_the_roster_are_marked_and_shred_secrets_are_not() {
         let rules = ApprovalRules::default();
         for action in Action::ALL {
-            let marked = ROSTER.contains(action) || OTHERS.iter().take(3).any(|it| it == action);
+            let marked =
+                ROSTER.contains(action) || OTHERS.iter().take(MARKED).any(|it| it == action);
             assert_eq!(rules.required(*action).is_some(), marked, "{action:?}");
         }
         assert_eq!(rules.delay, None, "no team is small unless it says so");

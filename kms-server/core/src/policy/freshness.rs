@@ -48,6 +48,8 @@ impl Freshness {
             | A::Refuse
             | A::CreateLogKey
             | A::ForwardEntries
+            | A::ConfirmAnchors
+            | A::DueAnonymisation
             | A::RecoverOperator
             | A::ReloadPolicies
             | A::EnrolService
@@ -94,6 +96,7 @@ impl Freshness {
             A::LiftDeletionProtection
             | A::ScheduleVersionDestruction
             | A::DestroyShredSecret
+            | A::AnonymiseMonth
             | A::AddOperator
             | A::DisableOperator
             | A::EnableOperator

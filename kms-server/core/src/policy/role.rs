@@ -187,7 +187,9 @@ impl Role {
             A::EmergencyRotateDataset | A::Seal => {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
-            A::ConfirmClock | A::RotateLogKey => matches!(self, Self::SecurityAdmin),
+            A::ConfirmClock | A::RotateLogKey | A::AnonymiseMonth => {
+                matches!(self, Self::SecurityAdmin)
+            }
             A::ListEntries
             | A::GetLogFiles
             | A::SignExport
@@ -239,6 +241,8 @@ impl Role {
             | A::Refuse
             | A::CreateLogKey
             | A::ForwardEntries
+            | A::ConfirmAnchors
+            | A::DueAnonymisation
             | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }

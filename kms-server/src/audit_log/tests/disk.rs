@@ -21,10 +21,10 @@ fn the_reserve_is_for_operators() {
 }
 
 /// A file system of one MiB; unmounted when dropped.
-struct SmallDisk(TempDir);
+pub(super) struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(super) fn mount() -> Option<Self> {
         let dir = TempDir::new().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
@@ -33,6 +33,10 @@ impl SmallDisk {
         mounted
             .is_ok_and(|status| status.success())
             .then_some(Self(dir))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

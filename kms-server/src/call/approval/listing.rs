@@ -2,9 +2,10 @@
 
 use super::render;
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
+use crate::call::page::bad_token;
 use crate::call::parse;
 use crate::call::render::Renderer;
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::approval::roster::rules;
 use kms_core::engine::approval::{Standing, standing};
 use kms_core::engine::{Decision, Refusal};
@@ -16,14 +17,6 @@ use kms_proto::v1;
 /// `approvals/{approval}`.
 pub(super) fn named(text: &str) -> Result<ApprovalId, Refusal> {
     ApprovalId::parse_resource(text).map_err(|error| Refusal::field("name", error.0))
-}
-
-fn read<R>(action: Action, reply: R) -> Decision<R> {
-    Decision {
-        reply,
-        facts: Facts::single(action, Detail::new(Outcome::Ok)),
-        change: None,
-    }
 }
 
 /// Lists them by name.
@@ -45,9 +38,8 @@ impl Operation for List {
 
     fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Page>, Refused> {
         at.authorise::<act::ListApprovals>(&[])?;
-        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
         let position = at.pager.position(&message.page_token)?;
-        let after = position.map(|bytes| bytes.try_into().map(ApprovalId).map_err(|_| bad()));
+        let after = position.map(|bytes| bytes.try_into().map(ApprovalId).map_err(|_| bad_token()));
         let page = Page {
             after: after.transpose()?,
             size: parse::page_size(message.page_size)?,
@@ -72,7 +64,11 @@ impl Operation for List {
         let shown = page
             .iter()
             .map(|kept| render::approval(scene, &kept.record));
-        Ok(read(Self::ACTION, (shown.collect(), next)))
+        Ok(Decision::unchanged(
+            Self::ACTION,
+            Detail::new(Outcome::Ok),
+            (shown.collect(), next),
+        ))
     }
 
     fn answer(
@@ -110,7 +106,11 @@ impl Operation for Get {
         let record = &kept.ok_or(Reason::Denied)?.record;
         let mut shown = render::approval(scene, record);
         shown.statement = record.statement.to_vec().into();
-        Ok(read(Self::ACTION, shown))
+        Ok(Decision::unchanged(
+            Self::ACTION,
+            Detail::new(Outcome::Ok),
+            shown,
+        ))
     }
 
     fn answer(_: &Self::Message, reply: Self::Reply, _: &Renderer<'_>) -> Self::Answer {

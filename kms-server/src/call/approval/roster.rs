@@ -4,7 +4,7 @@ use super::render;
 use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use crate::call::parse;
 use crate::call::render::{Renderer, timestamp};
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::cipher::ssh_signature::SignerKey;
 use kms_core::engine::approval::key::has_key;
 use kms_core::engine::approval::roster::rules;
@@ -151,11 +151,11 @@ impl Operation for Get {
             configured: Some(render::table(view, scene.rules, caller)),
             declared_at: declared.map(|kept| timestamp(kept.record.declared_at)),
         };
-        Ok(Decision {
+        Ok(Decision::unchanged(
+            Self::ACTION,
+            Detail::new(Outcome::Ok),
             reply,
-            facts: Facts::single(Self::ACTION, Detail::new(Outcome::Ok)),
-            change: None,
-        })
+        ))
     }
 
     fn answer(_: &Self::Message, reply: Self::Reply, _: &Renderer<'_>) -> Self::Answer {

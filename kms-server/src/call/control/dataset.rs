@@ -4,7 +4,7 @@ use super::named;
 use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
 use crate::call::parse;
 use crate::call::render::Renderer;
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::approval::statement::etag;
 use kms_core::engine::upkeep::policy_scopes;
 use kms_core::engine::{
@@ -79,11 +79,7 @@ impl Operation for Get {
     async fn decide(input: &Self::Input<'_>, _: &Scene<'_>) -> Result<Decision<KeyId>, Refusal> {
         let mut detail = Detail::new(Outcome::Ok);
         detail.dataset = Some(*input);
-        Ok(Decision {
-            reply: *input,
-            facts: Facts::single(Self::ACTION, detail),
-            change: None,
-        })
+        Ok(Decision::unchanged(Self::ACTION, detail, *input))
     }
 
     fn answer(_: &Self::Message, reply: KeyId, with: &Renderer<'_>) -> Self::Answer {

@@ -2,9 +2,10 @@
 
 use super::named;
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene};
+use crate::call::page::{Page, bad_token};
 use crate::call::parse;
 use crate::call::render::Renderer;
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::{Decision, Refusal};
 use kms_core::name::{DatasetName, KeyId, VersionNumber};
 use kms_core::policy::{Action, act};
@@ -13,53 +14,35 @@ use kms_proto::v1;
 fn listed<R>(action: Action, dataset: Option<KeyId>, reply: R) -> Decision<R> {
     let mut detail = Detail::new(Outcome::Ok);
     detail.dataset = dataset;
-    Decision {
-        reply,
-        facts: Facts::single(action, detail),
-        change: None,
-    }
-}
-
-fn bad_position() -> Refusal {
-    Refusal::field("page_token", "a token from the last answer, unchanged")
+    Decision::unchanged(action, detail, reply)
 }
 
 /// Lists datasets by name.
 pub(in crate::call) struct Datasets;
 
-/// Where a page of datasets begins and what it holds.
-pub(in crate::call) struct DatasetPage {
-    after: Option<DatasetName>,
-    size: usize,
-}
-
 impl Operation for Datasets {
     type Message = v1::ListDatasetsRequest;
-    type Input<'m> = DatasetPage;
+    type Input<'m> = Page<DatasetName>;
     type Reply = (Vec<KeyId>, Option<String>);
     type Answer = v1::ListDatasetsResponse;
     const ACTION: Action = Action::ListDatasets;
 
-    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<DatasetPage>, Refused> {
+    fn prepare<'m>(
+        message: &'m Self::Message,
+        at: &At<'_>,
+    ) -> Result<Prepared<Self::Input<'m>>, Refused> {
         at.authorise::<act::ListDatasets>(&[])?;
-        let after = match at.pager.position(&message.page_token)? {
-            None => None,
-            Some(position) => {
-                let name = std::str::from_utf8(&position).map_err(|_| bad_position())?;
-                Some(DatasetName::parse(name).map_err(|_| bad_position())?)
-            }
-        };
-        let size = parse::page_size(message.page_size)?;
-        Ok(Prepared::new(None, DatasetPage { after, size }))
+        let asked = (&*message.page_token, message.page_size);
+        let page = Page::of_names(&at.pager, asked, DatasetName::parse)?;
+        Ok(Prepared::new(None, page))
     }
 
     async fn decide(
         input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
-        let mut rest = scene.view.snapshot.after(input.after.as_ref());
-        let page: Vec<_> = rest.by_ref().take(input.size).collect();
-        let more = rest.next().is_some();
+        let rest = scene.view.snapshot.after(input.after.as_ref());
+        let (page, more) = input.take(rest);
         let last = page.last().filter(|_| more);
         let last = last.map(|dataset| dataset.record.name.as_str().to_owned());
         let ids = page.iter().map(|dataset| dataset.record.key_id).collect();
@@ -104,10 +87,10 @@ impl Operation for Versions {
         let after = match position.as_deref().map(|bytes| bytes.split_at_checked(16)) {
             None => 0,
             Some(Some((id, number))) if id == key_id.0 => {
-                let number = number.try_into().map_err(|_| refused(bad_position()))?;
+                let number = number.try_into().map_err(|_| refused(bad_token()))?;
                 u32::from_be_bytes(number)
             }
-            Some(_) => return Err(refused(bad_position())),
+            Some(_) => return Err(refused(bad_token())),
         };
         let size = parse::page_size(message.page_size).map_err(refused)?;
         let page = VersionPage {

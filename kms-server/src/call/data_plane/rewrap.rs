@@ -2,9 +2,12 @@
 //! stream's end.
 
 use super::{blamed, key_context};
+use crate::call::lane::Lane;
 use crate::call::operation::{At, Operation, Prepared, Refused, Scene, Target};
-use crate::call::parse;
 use crate::call::render::Renderer;
+use crate::call::road::Incoming;
+use crate::call::ticket::Ticket;
+use crate::call::{Service, parse, render};
 use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::crc32c;
 use kms_core::engine::{
@@ -12,7 +15,9 @@ use kms_core::engine::{
 };
 use kms_core::format::wrapped::{BlobKind, Header};
 use kms_core::policy::{Action, Authorised, act};
+use kms_core::reason::Reason;
 use kms_proto::v1;
+use prost::Message as _;
 
 type Allowed<'m> = (Authorised<act::Rewrap>, RewrapItem<'m>);
 
@@ -87,6 +92,34 @@ impl Operation for Rewrap {
             rewrapped: reply.rewrapped,
             reference: message.reference.clone(),
             error: None,
+        }
+    }
+}
+
+impl Service {
+    /// One message of the stream: what is wrong with it is the item's status. What is wrong with the whole stream ends
+    /// it.
+    pub(in crate::call) async fn rewrap(
+        &self,
+        lane: &Lane,
+        ticket: &mut Ticket<'_>,
+        call: &Incoming,
+    ) -> Result<v1::RewrapResponse, Refusal> {
+        let refusal = match self.run::<Rewrap>(lane, ticket, call).await {
+            Ok(answer) => return Ok(answer),
+            Err(refusal) => refusal,
+        };
+        let whole = matches!(
+            refusal.reason,
+            Reason::Sealed | Reason::AuditUnavailable | Reason::StoreUnavailable
+        );
+        match v1::RewrapRequest::decode(call.body.clone()) {
+            Ok(message) if !whole => Ok(v1::RewrapResponse {
+                reference: message.reference,
+                error: Some(render::item_error(&refusal)),
+                ..Default::default()
+            }),
+            _ => Err(refusal),
         }
     }
 }

@@ -172,13 +172,21 @@ pub(super) fn personal(entry: &Entry, live: &Live) -> Opened {
     let opened = match &entry.personal {
         Personal::None => return ("none".to_owned(), BTreeMap::new()),
         Personal::Withheld => return ("withheld".to_owned(), BTreeMap::new()),
-        Personal::Intake { .. } => entry.open_personal(PersonalKey::Intake(&live.keys.intake)),
-        Personal::Month { .. } => {
+        // from before each month had an intake of its own
+        Personal::Intake { .. } if entry.prefix.month.is_none() => {
+            entry.open_personal(PersonalKey::Intake(&live.keys.intake))
+        }
+        group => {
             let month = entry.prefix.month.and_then(|month| live.state.month(month));
             let Some(month) = month else {
                 return ("closed".to_owned(), BTreeMap::new());
             };
-            entry.open_personal(PersonalKey::Month(&month))
+            match group {
+                Personal::Intake { .. } => {
+                    entry.open_personal(PersonalKey::Intake(&month.derive_intake()))
+                }
+                _ => entry.open_personal(PersonalKey::Month(&month)),
+            }
         }
     };
     match opened {

@@ -59,7 +59,7 @@ impl Service {
         };
         let months_without_key = match filter.secrets {
             None => Vec::new(),
-            Some(_) => months_without_key(live, filter.from_time, filter.to_time, ticket.at.time),
+            Some(_) => months_without_key(live, filter.from_time, filter.to_time),
         };
         let query = Query {
             from_sequence: from_sequence.unwrap_or(0),
@@ -109,27 +109,15 @@ impl Service {
     }
 }
 
-/// Months of the time asked for, as far as the log may reach back, in which no shred secret can be found.
-fn months_without_key(
-    live: &Live,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<String> {
-    let known: Vec<Month> = live
-        .state
-        .months()
-        .iter()
-        .map(|keys| keys.month())
-        .collect();
-    // before the first key that still is there nobody knows whether the log had entries
-    let first = match from {
-        Some(from) => Month::of(from),
-        None => known.first().copied().unwrap_or(Month::of(now)),
+/// Anonymised months of the time asked for: no shred secret can be found there.
+fn months_without_key(live: &Live, from: Option<Timestamp>, to: Option<Timestamp>) -> Vec<String> {
+    let first = from.map(Month::of);
+    let last = to.map(Month::of);
+    let is_asked = |month: &Month| {
+        first.is_none_or(|first| *month >= first) && last.is_none_or(|last| *month <= last)
     };
-    let last = Month::of(to.map_or(now, |to| to.min(now)));
-    let months = (first.number()..=last.number()).filter_map(Month::from_number);
-    let gone = months.filter(|month| !known.contains(month));
+    let held = live.state.hold();
+    let gone = held.snapshot.months.anonymised().filter(is_asked);
     gone.take(MONTHS_MAX)
         .map(|month| month.to_string())
         .collect()

@@ -2,9 +2,9 @@
 
 use super::{rendered, roles};
 use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
-use crate::call::parse;
+use crate::call::page::Page;
 use crate::call::render::Renderer;
-use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::approval::statement::etag;
 use kms_core::engine::operator::administration::Token;
 use kms_core::engine::operator::{
@@ -99,55 +99,40 @@ impl Operation for Add {
 /// Lists operators by name.
 pub(in crate::call) struct List;
 
-/// Where a page begins and what it holds.
-pub(in crate::call) struct Page {
-    after: Option<OperatorName>,
-    size: usize,
-}
-
 impl Operation for List {
     type Message = v1::ListOperatorsRequest;
-    type Input<'m> = Page;
+    type Input<'m> = Page<OperatorName>;
     type Reply = (Vec<OperatorName>, bool);
     type Answer = v1::ListOperatorsResponse;
     const ACTION: Action = Action::ListOperators;
 
-    fn prepare(message: &Self::Message, at: &At<'_>) -> Result<Prepared<Page>, Refused> {
+    fn prepare<'m>(
+        message: &'m Self::Message,
+        at: &At<'_>,
+    ) -> Result<Prepared<Self::Input<'m>>, Refused> {
         at.authorise::<act::ListOperators>(&[])?;
-        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
-        let after = match at.pager.position(&message.page_token)? {
-            None => None,
-            Some(position) => {
-                let name = std::str::from_utf8(&position).ok();
-                let name = name.and_then(|name| OperatorName::parse(name).ok());
-                Some(name.ok_or_else(bad)?)
-            }
-        };
-        let size = parse::page_size(message.page_size)?;
-        Ok(Prepared::new(None, Page { after, size }))
+        let asked = (&*message.page_token, message.page_size);
+        let page = Page::of_names(&at.pager, asked, OperatorName::parse)?;
+        Ok(Prepared::new(None, page))
     }
 
     async fn decide(
-        input: &Self::Input<'_>,
+        page: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
-        let mut rest = scene.view.snapshot.operators.after(input.after.as_ref());
-        let page = rest.by_ref().take(input.size);
-        let page: Vec<_> = page.map(|operator| operator.record.name.clone()).collect();
-        let more = rest.next().is_some();
-        Ok(Decision {
-            reply: (page, more),
-            facts: Facts::single(Self::ACTION, Detail::new(Outcome::Ok)),
-            change: None,
-        })
+        let rest = scene.view.snapshot.operators.after(page.after.as_ref());
+        Ok(Decision::unchanged(
+            Self::ACTION,
+            Detail::new(Outcome::Ok),
+            page.take(rest.map(|operator| operator.record.name.clone())),
+        ))
     }
 
     fn answer(_: &Self::Message, (page, more): Self::Reply, with: &Renderer<'_>) -> Self::Answer {
-        let last = page.last().filter(|_| more);
         v1::ListOperatorsResponse {
-            next_page_token: last
-                .map(|name| with.pager.token(name.as_str().as_bytes()))
-                .unwrap_or_default(),
+            next_page_token: with
+                .pager
+                .next(&page, more, |name| name.as_str().as_bytes()),
             operators: page.iter().filter_map(|name| shown(with, name)).collect(),
         }
     }

@@ -58,6 +58,7 @@ impl Service {
         right.map_err(|error| match error {
             NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
             NotUnsealed::Seal(_) => Reason::UnsealFailed,
+            NotUnsealed::NotAnchored(_) => Reason::NotAnchored,
             NotUnsealed::OtherInstance(_) | NotUnsealed::Open(_) => Reason::Internal,
         })
     }

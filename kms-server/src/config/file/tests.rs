@@ -295,10 +295,22 @@ fn receivers_of_the_log_are_one_thing_each() {
     assert!(matches!(&siem.to, To::Syslog { ca, .. } if ca == Path::new("/srv/kms/siem.pem")));
     assert!(copy.from_start && !siem.from_start);
     for (text, key, words) in [
-        (receiver("name = \"a\""), "audit.forward[0]", "one of syslog"),
-        (receiver("name = \"A\"\nfile = \"f\""), "audit.forward[0].name", "form"),
+        (
+            receiver("name = \"a\""),
+            "audit.forward[0]",
+            "one of syslog",
+        ),
+        (
+            receiver("name = \"A\"\nfile = \"f\""),
+            "audit.forward[0].name",
+            "form",
+        ),
         (receiver("file = \"f\""), "audit.forward[0].name", "missing"),
-        (receiver("name = \"a\"\nsyslog = \"s\""), "audit.forward[0].ca", "missing"),
+        (
+            receiver("name = \"a\"\nsyslog = \"s\""),
+            "audit.forward[0].ca",
+            "missing",
+        ),
         (
             receiver("name = \"a\"\nsyslog = \"s\"\nfile = \"f\"\nca = \"c\""),
             "audit.forward[0]",

@@ -12,6 +12,7 @@
 
 mod cores;
 mod empty;
+mod flood;
 mod load;
 mod report;
 mod side;
@@ -130,6 +131,7 @@ fn measure(arguments: &Arguments, sides: &[Side], pins: Option<&cores::Halves>) 
                     in_flight,
                 };
                 for side in sides {
+                    let _beside = side.beside();
                     let figure = load::run(side, point, time);
                     report.add(point, side.name, figure);
                 }

@@ -1,7 +1,7 @@
 //! Medians, spreads and ratios of the rounds, as a table or as JSON.
 
 use crate::cores::Halves;
-use crate::side::{EMPTY, EMPTY_PER_CORE, KMS, UNDER_POLICIES, WITHOUT};
+use crate::side::{EMPTY, EMPTY_PER_CORE, FLOODED, KMS, UNDER_POLICIES, WITHOUT};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -107,22 +107,23 @@ impl Report {
         median(each.map(|(a, b)| of(a) / of(b).max(1.0)))
     }
 
-    /// What deciding by policies costs, beside the table of roles.
-    fn print_policies(&self) {
-        println!("\nkms under policies / kms under the table of roles");
+    /// What sides of the daemon's cost, beside the daemon as it is.
+    fn print_beside(&self, title: &str, sides: &[&'static str]) {
+        println!("\n{title} / kms");
         println!(
-            "{:>5} {:>9}  {:<24} {:>8} {:>8} {:>8}",
-            "conns", "in flight", "side", "calls/s", "p50", "cpu"
+            "{:>5} {:>9}  {:<24} {:>8} {:>8} {:>8} {:>8}",
+            "conns", "in flight", "side", "calls/s", "p50", "p99", "cpu"
         );
-        for (side, _) in UNDER_POLICIES {
+        for &side in sides {
             for point in self.points() {
                 let ratio = |of| self.ratio_of(point, (side, KMS), of);
                 println!(
-                    "{:>5} {:>9}  {side:<24} {:>8.3} {:>8.3} {:>8.3}",
+                    "{:>5} {:>9}  {side:<24} {:>8.3} {:>8.3} {:>8.3} {:>8.3}",
                     point.connections,
                     point.in_flight,
                     ratio(|figure| figure.calls_per_second),
                     ratio(|figure| f64::from(figure.p50_us)),
+                    ratio(|figure| f64::from(figure.p99_us)),
                     ratio(|figure| figure.cpu_us_per_call),
                 );
             }
@@ -193,7 +194,9 @@ impl Report {
                 );
             }
         }
-        self.print_policies();
+        let policies = UNDER_POLICIES.map(|(side, _)| side);
+        self.print_beside("kms under policies", &policies);
+        self.print_beside("kms under a login flood", &[FLOODED]);
         if let Some([entries, groups, syncs]) = self.log {
             println!("\naudit log: {entries} entries in {groups} groups, {syncs} syncs");
         }
@@ -235,6 +238,8 @@ impl Report {
                     "to_kms_without": without,
                     "under_policies": UNDER_POLICIES
                         .map(|(side, _)| self.ratio_of(point, (side, KMS), |f| f.calls_per_second)),
+                    "login_flood_p99":
+                        self.ratio_of(point, (FLOODED, KMS), |f| f64::from(f.p99_us)),
                 })
             })
             .collect();

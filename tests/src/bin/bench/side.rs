@@ -2,6 +2,7 @@
 
 use crate::cores::{Halves, bind};
 use crate::empty::Shape;
+use crate::flood::{self, Flood};
 use bytes::Bytes;
 use kms_proto::v1::GenerateDataKeyRequest;
 use kms_tests::certificate::Authority;
@@ -25,6 +26,12 @@ pub(crate) struct Side {
 }
 
 impl Side {
+    /// What goes on beside its measurement.
+    pub(crate) fn beside(&self) -> Option<Flood> {
+        let installation = self.installation.as_ref()?;
+        (self.name == FLOODED).then(|| Flood::begin(self.daemon.address, installation))
+    }
+
     /// Stops the server. The daemon's last words are the figures of its log: entries, groups, syncs.
     pub(crate) fn stop(self) -> Option<[u64; 3]> {
         let ended = self.daemon.terminate();
@@ -63,6 +70,9 @@ pub(crate) const UNDER_POLICIES: [(&str, Option<&str>); 2] = [
     ),
 ];
 
+/// The daemon while desks guess passwords without a pause: what a login flood costs the data plane.
+pub(crate) const FLOODED: &str = "kms, login flood";
+
 /// Starts all servers on the servers' cores.
 pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
     // Building must not be confined to half of the cores.
@@ -80,11 +90,23 @@ pub(crate) fn start_all(pins: Option<&Halves>) -> Vec<Side> {
     sides.push(whole);
     sides.extend(WITHOUT.map(|(name, arguments)| start_kms(name, arguments)));
     sides.extend(UNDER_POLICIES.map(|(name, more)| start_under_policies(name, more)));
+    sides.push(start_flooded());
     sides
 }
 
-fn start_kms(name: &'static str, arguments: &[&str]) -> Side {
+/// A daemon at which the desks of a flood may log in.
+fn start_flooded() -> Side {
     let installation = Installation::new();
+    assert!(installation.start().terminate().success());
+    flood::admit_desks(&installation);
+    start_at(FLOODED, installation, &[])
+}
+
+fn start_kms(name: &'static str, arguments: &[&str]) -> Side {
+    start_at(name, Installation::new(), arguments)
+}
+
+fn start_at(name: &'static str, installation: Installation, arguments: &[&str]) -> Side {
     let daemon = installation.try_start(arguments).expect("a daemon");
     let request = GenerateDataKeyRequest {
         dataset: "datasets/files".into(),

@@ -3,25 +3,25 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 use kms_proto::v1::{
-    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, ApplyPoliciesRequest,
-    ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest, CachedUse,
-    CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest,
-    CreateDatasetRequest, CreateShredSecretItem, CreateShredSecretsRequest, Dataset,
-    DeclareRosterRequest, DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest,
-    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableOperatorRequest,
-    EnableVersionRequest, EncryptRequest, EnrolServiceRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetAccessRequest, GetApprovalRequest, GetDatasetRequest,
-    GetLogFilesRequest, GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest,
-    GetStatusRequest, ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest,
-    ListOperatorsRequest, ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
-    RecoverOperatorRequest, RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest,
-    RenewServiceRequest, ReportCachedUsesRequest, ResetOperatorMfaRequest, RestoreVersionRequest,
-    RevokeServiceRequest, RewrapRequest, RotateDatasetRequest, RotateLogKeyRequest,
-    ScheduleVersionDestructionRequest, SealRequest, SecretKind, ServicePurpose,
-    SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector, SignExportRequest,
-    SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest, UnlockOperatorRequest,
-    UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest, UpdateDatasetRequest,
-    WhoAmIRequest, shred_secret_selector::By,
+    AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, AnonymiseMonthRequest,
+    ApplyPoliciesRequest, ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
+    CachedUse, CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest,
+    ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
+    CreateShredSecretsRequest, Dataset, DeclareRosterRequest, DecryptRequest,
+    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
+    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetAccessRequest,
+    GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest,
+    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
+    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListServicesRequest,
+    ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
+    ReportCachedUsesRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest,
+    RewrapRequest, RotateDatasetRequest, RotateLogKeyRequest, ScheduleVersionDestructionRequest,
+    SealRequest, SecretKind, ServicePurpose, SetOperatorRolesRequest, ShredSecretScope,
+    ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest, TestPoliciesRequest,
+    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
+    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -46,6 +46,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         | "Seal"
         | "ConfirmClock"
         | "RotateLogKey"
+        | "AnonymiseMonth"
         | "AddOperator"
         | "DisableOperator"
         | "EnableOperator"
@@ -197,6 +198,9 @@ fn other_body(method: &str, reason: String) -> Bytes {
             passphrase: Bytes::from_static(b"x"),
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
+        "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
+            month: "1970-01".to_owned(),
+        }),
         "ListEntries" => encode(&ListEntriesRequest::default()),
         "GetLogFiles" => encode(&GetLogFilesRequest::default()),
         "SignExport" => encode(&SignExportRequest::default()),

@@ -108,7 +108,9 @@ async fn uses_of_remembered_keys_are_reported_by_the_library_and_shown() {
     let keys = Cached::new(client, CacheLimits::default()).unwrap();
     let uses = [subject("acme", "jane", "customer")];
     for tenant in ["acme", "globex"] {
-        let made = service.generate("files", &context("tenant", tenant), &uses).await;
+        let made = service
+            .generate("files", &context("tenant", tenant), &uses)
+            .await;
         let wrapped = made.unwrap().into_inner().wrapped_data_key;
         let request = UnwrapRequest {
             wrapped: WrappedDataKey::parse(&wrapped).unwrap(),
@@ -122,13 +124,35 @@ async fn uses_of_remembered_keys_are_reported_by_the_library_and_shown() {
     keys.report().await.unwrap();
     let report = exposure(&installation, &["--dataset", "files"]);
     // two made and two opened by the service; three more uses of each that only the client saw
-    assert_eq!((&report["released"], &report["cached_uses"]), (&4.into(), &6.into()), "{report}");
-    let of_jane = ["--subject", "jane", "--account", "acme", "--class", "customer"];
+    assert_eq!(
+        (&report["released"], &report["cached_uses"]),
+        (&4.into(), &6.into()),
+        "{report}"
+    );
+    let of_jane = [
+        "--subject",
+        "jane",
+        "--account",
+        "acme",
+        "--class",
+        "customer",
+    ];
     let report = exposure(&installation, &of_jane);
     assert_eq!(report["cached_uses"], 6, "{report}");
-    let args = ["audit", "list", "--action", "ReportCachedUses", "--output", "json"];
+    let args = [
+        "audit",
+        "list",
+        "--action",
+        "ReportCachedUses",
+        "--output",
+        "json",
+    ];
     let listed = installation.kms(Role::Auditor).run(&args).ok().json();
-    let details = listed.as_array().unwrap().iter().filter(|it| it["kind"] == "detail");
+    let details = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["kind"] == "detail");
     let details: Vec<_> = details.collect();
     assert_eq!(details.len(), 2, "one for each data key: {listed}");
     for detail in details {

@@ -47,7 +47,9 @@ async fn until(caller: &Caller, mut holds: impl FnMut() -> bool) {
 
 fn events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let whole = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let whole = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
     whole.collect()
 }
 
@@ -103,7 +105,10 @@ async fn a_file_gets_every_entry_in_order_through_kills_and_no_personal_value() 
     let auditor = daemon.caller(&installation, Role::Auditor).await;
     let entries = everything(&auditor).await;
     let end = entries.last().unwrap().sequence;
-    until(&caller, || events(&path).iter().any(|event| sequence(event) >= end)).await;
+    until(&caller, || {
+        events(&path).iter().any(|event| sequence(event) >= end)
+    })
+    .await;
     let events = events(&path);
     assert_whole(&events, end);
     for event in &events {
@@ -119,7 +124,9 @@ async fn a_file_gets_every_entry_in_order_through_kills_and_no_personal_value() 
     assert!(entries.iter().any(|entry| !entry.personal.is_empty()));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("127.0.0.1"), "an address is in the copy");
-    let began = entries.iter().filter(|entry| entry.action == "ForwardEntries");
+    let began = entries
+        .iter()
+        .filter(|entry| entry.action == "ForwardEntries");
     assert_eq!(began.count(), 4, "each start says that copies go there");
 }
 
@@ -149,7 +156,10 @@ async fn syslog_gets_everything_after_it_was_down_and_after_it_broke_off() {
     // up: one that hangs up in the middle of the first batch, then one with manners
     let serving = receiver.serve_syslog(Manners::BreaksOffOnce).await;
     let end = end(&daemon, &installation).await;
-    until(&caller, || serving.events().iter().any(|event| sequence(event) >= end)).await;
+    until(&caller, || {
+        serving.events().iter().any(|event| sequence(event) >= end)
+    })
+    .await;
     assert!(serving.broke_off(), "it hung up once");
     assert_whole(&serving.events(), end);
     // all the way to the status
@@ -184,7 +194,10 @@ async fn https_gets_batches_of_cloud_events_until_it_takes_them() {
     let caller = service(&daemon, &installation).await;
     make_keys(&caller, 30).await;
     let end = end(&daemon, &installation).await;
-    until(&caller, || serving.events().iter().any(|event| sequence(event) >= end)).await;
+    until(&caller, || {
+        serving.events().iter().any(|event| sequence(event) >= end)
+    })
+    .await;
     assert_whole(&serving.events(), end);
     let event = serving.events().remove(0);
     assert_eq!(event["specversion"], "1.0");
@@ -220,15 +233,23 @@ async fn what_cannot_be_read_is_a_gap_that_everybody_is_told_of() {
     }
     let auditor = daemon.caller(&installation, Role::Auditor).await;
     let words = format!("copy: entries {lost} to {lost} cannot be read");
-    while !everything(&auditor).await.iter().any(|entry| entry.detail == words) {}
+    while !everything(&auditor)
+        .await
+        .iter()
+        .any(|entry| entry.detail == words)
+    {}
 }
 
 /// Changes a byte of a frame that holds one entry; says which.
 fn damage_a_frame(audit: &Path) -> u64 {
     const MAGIC: [u8; 4] = [0xf1, 0x6b, 0x6c, 0x66];
-    let files = std::fs::read_dir(audit).unwrap().map(|file| file.unwrap().path());
+    let files = std::fs::read_dir(audit)
+        .unwrap()
+        .map(|file| file.unwrap().path());
     let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-    let mut segments: Vec<_> = files.filter(|path| name(path).starts_with("segment-")).collect();
+    let mut segments: Vec<_> = files
+        .filter(|path| name(path).starts_with("segment-"))
+        .collect();
     segments.sort();
     let path = segments.first().unwrap();
     let mut bytes = std::fs::read(path).unwrap();

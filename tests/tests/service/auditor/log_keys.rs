@@ -19,7 +19,9 @@ async fn use_it(daemon: &Daemon, installation: &Installation) -> Caller {
 
 fn rotate(installation: &Installation) -> serde_json::Value {
     let kms = installation.kms(Role::Operator);
-    kms.run(&["audit", "rotate-key", "--output", "json"]).ok().json()
+    kms.run(&["audit", "rotate-key", "--output", "json"])
+        .ok()
+        .json()
 }
 
 fn audit(installation: &Installation) -> PathBuf {
@@ -29,7 +31,14 @@ fn audit(installation: &Installation) -> PathBuf {
 fn verify(installation: &Installation, dir: &Path) -> kms_tests::console::Said {
     let (dir, key) = (dir.to_str().unwrap(), key(installation));
     let args = [
-        "audit", "verify", "--offline", dir, "--key", &key, "--output", "json",
+        "audit",
+        "verify",
+        "--offline",
+        dir,
+        "--key",
+        &key,
+        "--output",
+        "json",
     ];
     installation.kms(Role::Auditor).run(&args)
 }
@@ -76,16 +85,30 @@ async fn the_verifier_follows_the_keys_from_the_first_public_key() {
     let early = first["from_entries"].as_u64().unwrap() - 1;
     let late = second["from_entries"].as_u64().unwrap() + 1;
     for sequence in [0, early, early + 1, late].map(|number| number.to_string()) {
-        kms.run(&["audit", "prove", &sequence, "--key", &key, "-o", file]).ok();
-        kms.run(&["audit", "verify", "--proof", file, "--key", &key]).ok();
+        kms.run(&["audit", "prove", &sequence, "--key", &key, "-o", file])
+            .ok();
+        kms.run(&["audit", "verify", "--proof", file, "--key", &key])
+            .ok();
     }
     kms.run(&["audit", "verify", "--key", &key]).ok();
     // an entry says who did it, and auditors cannot
     let denied = kms.run(&["audit", "rotate-key"]);
     assert_eq!(denied.code, 3, "{denied:?}");
-    let args = ["audit", "list", "--action", "RotateLogKey", "--output", "json"];
+    let args = [
+        "audit",
+        "list",
+        "--action",
+        "RotateLogKey",
+        "--output",
+        "json",
+    ];
     let listed = kms.run(&args).ok().json();
-    let outcomes: Vec<_> = listed.as_array().unwrap().iter().map(|it| &it["outcome"]).collect();
+    let outcomes: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["outcome"])
+        .collect();
     assert_eq!(outcomes, ["OK", "OK", "DENIED"], "{listed}");
     drop(daemon);
 }

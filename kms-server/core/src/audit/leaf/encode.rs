@@ -265,7 +265,8 @@ pub fn encode_system(
 fn begin(kind: Kind, id: CallId, at: Coordinates, keys: LeafKeys<'_>) -> (Writer, Prefix) {
     let month: Option<Month> = match keys {
         LeafKeys::Unsealed(month) => Some(month.month()),
-        LeafKeys::Sealed { .. } | LeafKeys::Missing => None,
+        LeafKeys::Sealed(intake) => Some(intake.month),
+        LeafKeys::Missing => None,
     };
     let prefix = Prefix {
         kind,

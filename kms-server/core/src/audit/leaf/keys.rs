@@ -1,12 +1,14 @@
 //! Keys of the log, prepared once: a month's, the directory's. Destroying a month's key anonymises the month.
 
+use crate::cipher::seal_key::public_of;
 use crate::cipher::{Derivation, HashKey, MessageKey, Undecryptable, derive_key, label};
 use crate::codec::{Reader, Writer, hex};
 use crate::entropy::{Entropy, EntropyUnavailable};
 use crate::name::{PrincipalName, SecretId};
-use crate::secret::{AuditMonthKey, DerivedKey, IndexKey};
+use crate::secret::{AuditMonthKey, DerivedKey, IndexKey, IntakeKey};
 use crate::time::Timestamp;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// A calendar month in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,11 +92,36 @@ impl MonthKeys {
         first_half(self.secrets.hash(&[label::AUDIT_SECRET, &id.0]))
     }
 
+    /// The private key of groups that are written in this month while sealed: derived, so that it dies with the month's.
+    #[must_use]
+    pub fn derive_intake(&self) -> IntakeKey {
+        let derived = self.personal.derive(&[label::AUDIT_INTAKE_KEY]);
+        IntakeKey::take_bytes(&mut Zeroizing::new(*derived.expose_bytes()))
+    }
+
+    /// The public half of [`Self::derive_intake`] (X25519).
+    #[must_use]
+    pub fn intake(&self) -> MonthIntake {
+        MonthIntake {
+            month: self.month,
+            public: public_of(self.derive_intake().expose_bytes()),
+        }
+    }
+
     /// The key of one personal group. Handing it out proves that one entry and opens no other.
     #[must_use]
     pub fn derive_entry_key(&self, nonce: &[u8; 16]) -> DerivedKey {
         self.personal.derive(&[label::AUDIT_PERSONAL_KEY, nonce])
     }
+}
+
+/// To whom personal groups of a month are encrypted while sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MonthIntake {
+    /// The month whose key opens them, and takes them along.
+    pub month: Month,
+    /// X25519.
+    pub public: [u8; 32],
 }
 
 /// What stands for a principal in leaves; zero while the daemon is sealed.
@@ -198,11 +225,8 @@ fn first_half(hash: [u8; 32]) -> [u8; 16] {
 pub enum LeafKeys<'a> {
     /// Unsealed: the month's key.
     Unsealed(&'a MonthKeys),
-    /// Sealed: personal groups go to the intake's public key (X25519); there are no shred secrets to hash.
-    Sealed {
-        /// The intake's public key.
-        intake: &'a [u8; 32],
-    },
-    /// No installation yet: personal groups are left out, and the leaf says so.
+    /// Sealed: personal groups go to a month's public key; there are no shred secrets to hash.
+    Sealed(&'a MonthIntake),
+    /// Nothing: personal groups are left out, and the leaf says so.
     Missing,
 }

@@ -1,7 +1,7 @@
 //! Personal groups: pairs of text that must be able to die before the entry they stand in. At most one in
 //! a leaf, bound to it; nobody opens it without its month's key (or, if written while sealed, the intake's).
 
-use super::keys::{LeafKeys, MonthKeys};
+use super::keys::{LeafKeys, MonthIntake, MonthKeys};
 use super::prefix::Prefix;
 use crate::cipher::{MessageKey, Undecryptable, label, seal_key};
 use crate::codec::{Malformed, Reader, Writer};
@@ -23,7 +23,7 @@ pub enum Personal {
         /// A Cobblestone message.
         message: Box<[u8]>,
     },
-    /// To the intake's public key, while sealed.
+    /// To the month's public key, while sealed.
     Intake {
         /// First 8 bytes of that public key: which intake it was.
         intake: [u8; 8],
@@ -39,7 +39,7 @@ pub enum PersonalKey<'a> {
     Month(&'a MonthKeys),
     /// The key of this one leaf.
     Entry(&'a DerivedKey),
-    /// The intake's private key.
+    /// The private key of the month's intake, or of the one before there were months'.
     Intake(&'a IntakeKey),
 }
 
@@ -81,12 +81,12 @@ pub(super) fn write<'p>(
             key.seal_into(binding, &plain, entropy, &mut message)?;
             w.u8(2).bytes(&nonce).short(&message);
         }
-        LeafKeys::Sealed { intake } => {
+        LeafKeys::Sealed(MonthIntake { public, .. }) => {
             // the only other failure is a public key that is none: the group is then as good as gone
             let message =
-                seal_key::encrypt_to(intake, label::AUDIT_INTAKE, binding, &plain, entropy)
+                seal_key::encrypt_to(public, label::AUDIT_INTAKE, binding, &plain, entropy)
                     .map_err(|_| EntropyUnavailable)?;
-            let (id, _) = intake.split_at(8);
+            let (id, _) = public.split_at(8);
             w.u8(3).bytes(id).short(&message);
         }
     }

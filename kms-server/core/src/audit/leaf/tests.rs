@@ -1,6 +1,5 @@
 use super::*;
 use crate::audit::facts::{Detail, Facts, Outcome};
-use crate::cipher::seal_key;
 use crate::entropy::{Entropy, EntropyUnavailable};
 use crate::name::{CallId, DatasetName, KeyContext, KeyId, PrincipalName, SecretId, VersionNumber};
 use crate::policy::{Action, Authentication};
@@ -144,8 +143,8 @@ fn no_personal_byte_stands_in_the_clear() {
         encode_caller_introduction(&introduction, call().id, at(), keys, directory, &entropy)
     };
     leaves.push(introduce(keys, Some(&directory())).unwrap());
-    let public = seal_key::public_of(&[4; 32]);
-    leaves.push(introduce(LeafKeys::Sealed { intake: &public }, None).unwrap());
+    let intake = month_keys(4).intake();
+    leaves.push(introduce(LeafKeys::Sealed(&intake), None).unwrap());
     leaves.push(introduce(LeafKeys::Missing, None).unwrap());
     for leaf in &leaves {
         for word in ["Jane", "jane", "ticket", "192.0.2"] {
@@ -207,8 +206,8 @@ fn the_key_of_one_entry_opens_that_entry_alone() {
 
 #[test]
 fn while_sealed_the_intake_key_opens_what_was_said() {
-    let private = IntakeKey::take_bytes(&mut [4; 32]);
-    let intake = seal_key::public_of(private.expose_bytes());
+    let intake = month_keys(4).intake();
+    let private = month_keys(4).derive_intake();
     let name = service();
     let mut caller = caller(&name);
     caller.principal = PrincipalId::default();
@@ -216,18 +215,21 @@ fn while_sealed_the_intake_key_opens_what_was_said() {
         Action::Unseal,
         Detail::new(Outcome::Refused(Reason::UnsealFailed)),
     );
-    let keys = LeafKeys::Sealed { intake: &intake };
+    let keys = LeafKeys::Sealed(&intake);
     let leaves = encode_call(&facts, &caller, &call(), keys, &Counting::new()).unwrap();
     let entry = decode(&leaves[0]).unwrap();
-    assert_eq!(entry.prefix.month, None);
+    // so that it is known which month takes it along
+    assert_eq!(entry.prefix.month, Some(intake.month));
     assert_eq!(
         entry.open_personal(PersonalKey::Intake(&private)).unwrap(),
         [("principal".to_owned(), name.as_str().to_owned())]
     );
-    assert!(matches!(entry.personal, Personal::Intake { intake: id, .. } if id[..] == intake[..8]));
+    assert!(
+        matches!(entry.personal, Personal::Intake { intake: id, .. } if id[..] == intake.public[..8])
+    );
     assert!(
         entry
-            .open_personal(PersonalKey::Month(&month_keys(4)))
+            .open_personal(PersonalKey::Intake(&month_keys(5).derive_intake()))
             .is_err()
     );
     // no installation yet: said to be missing, not pretended to be empty

@@ -3,7 +3,7 @@
 
 use super::attempts::{self, Standing};
 use super::{Tried, about, changed, recovery_hash, replacing};
-use crate::audit::{Detail, Facts, Outcome};
+use crate::audit::{Detail, Outcome};
 use crate::cipher::{constant_time_eq, totp};
 use crate::engine::index::attempts_key;
 use crate::engine::snapshot::Operator;
@@ -147,14 +147,11 @@ pub(super) fn locked<A: ActionKind, T>(
     if standing == Standing::Open {
         return None;
     }
-    Some(Decision {
-        reply: Err(Reason::LockedOut),
-        facts: Facts::single(
-            A::ACTION,
-            detail(view, trial, Reason::LockedOut, "not looked at"),
-        ),
-        change: None,
-    })
+    Some(Decision::unchanged(
+        A::ACTION,
+        detail(view, trial, Reason::LockedOut, "not looked at"),
+        Err(Reason::LockedOut),
+    ))
 }
 
 /// Whether an account may be tried from a certificate now.

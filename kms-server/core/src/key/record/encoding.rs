@@ -67,6 +67,9 @@ impl Record {
                 w.bytes(record.seed.expose_bytes())
                     .short(record.certificate.as_bytes());
             }
+            Self::AuditTombstone(at) => {
+                w.u8(51).i64(at.as_micros());
+            }
             Self::LogHead(head) => {
                 w.u8(50).short(head.origin.as_bytes());
                 w.u64(head.size).bytes(&head.root);
@@ -134,6 +137,7 @@ impl Record {
                 seed: LogSeed::from_slice(r.bytes(32)?).ok_or(Malformed)?,
                 certificate: r.text()?.into(),
             }),
+            51 => Self::AuditTombstone(time(&mut r)?),
             50 => Self::LogHead(LogHead {
                 origin: r.text()?.into(),
                 size: r.u64()?,

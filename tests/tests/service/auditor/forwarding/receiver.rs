@@ -149,7 +149,9 @@ async fn request(stream: &mut TlsStream<TcpStream>) -> Option<(String, Vec<u8>)>
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length?.parse().unwrap()];
     stream.read_exact(&mut body).await.ok()?;
     Some((head, body))
@@ -160,7 +162,10 @@ fn messages(mut bytes: &[u8]) -> Vec<Value> {
     let mut events = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|byte| *byte == b' ').unwrap();
-        let length: usize = std::str::from_utf8(&bytes[..space]).unwrap().parse().unwrap();
+        let length: usize = std::str::from_utf8(&bytes[..space])
+            .unwrap()
+            .parse()
+            .unwrap();
         let (message, rest) = bytes[space + 1..].split_at(length);
         events.push(event(std::str::from_utf8(message).unwrap()));
         bytes = rest;
@@ -173,11 +178,23 @@ fn event(message: &str) -> Value {
     let parts: Vec<&str> = message.splitn(7, ' ').collect();
     assert!(["<109>1", "<110>1"].contains(&parts[0]), "{message}");
     assert!(parts[1].ends_with('Z'), "{message}");
-    assert_eq!((parts[2], parts[3], parts[4]), ("-", "kms", "-"), "{message}");
+    assert_eq!(
+        (parts[2], parts[3], parts[4]),
+        ("-", "kms", "-"),
+        "{message}"
+    );
     let (data, json) = parts[6].split_once("] ").unwrap();
     let event: Value = serde_json::from_str(json).unwrap();
     let sequence = event["data"]["metadata"]["sequence"].as_u64().unwrap() + 1;
-    assert_eq!(data, format!("[meta sequenceId=\"{sequence}\""), "{message}");
-    assert_eq!(event["type"], format!("kms.v1.audit.{}", parts[5]), "{message}");
+    assert_eq!(
+        data,
+        format!("[meta sequenceId=\"{sequence}\""),
+        "{message}"
+    );
+    assert_eq!(
+        event["type"],
+        format!("kms.v1.audit.{}", parts[5]),
+        "{message}"
+    );
     event
 }

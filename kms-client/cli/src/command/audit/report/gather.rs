@@ -6,8 +6,8 @@ mod people;
 use super::controls;
 use super::facts::{Dataset, Day, Facts, ROTATION_DAYS, Service, Span, Tally, Version};
 use crate::command::audit::exposure::count::{Counted, Row};
-use crate::command::call;
 use crate::command::clock::proto_time;
+use crate::command::every;
 use crate::command::status;
 use crate::exit::Failure;
 use crate::output::{optional_time, time};
@@ -96,22 +96,19 @@ async fn counted(session: &Session, span: Span) -> Result<Counted, Failure> {
 }
 
 async fn datasets(session: &Session, now: Timestamp) -> Result<Vec<Dataset>, Failure> {
-    let mut request = v1::ListDatasetsRequest {
-        page_size: 1_000,
-        ..Default::default()
-    };
+    let request = v1::ListDatasetsRequest::default();
+    let listed = every!(
+        session,
+        dataset_service_client::DatasetServiceClient.list_datasets,
+        request,
+        datasets
+    )?;
     let mut datasets = Vec::new();
-    loop {
-        let page = call!(session, repeat dataset_service_client::DatasetServiceClient.list_datasets, request)?;
-        for one in page.datasets {
-            let versions = versions(session, &one.name, now).await?;
-            datasets.push(dataset(&one, versions));
-        }
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(datasets);
-        }
+    for one in listed {
+        let versions = versions(session, &one.name, now).await?;
+        datasets.push(dataset(&one, versions));
     }
+    Ok(datasets)
 }
 
 async fn versions(
@@ -119,20 +116,17 @@ async fn versions(
     parent: &str,
     now: Timestamp,
 ) -> Result<Vec<Version>, Failure> {
-    let mut request = v1::ListVersionsRequest {
+    let request = v1::ListVersionsRequest {
         parent: parent.to_owned(),
-        page_size: 1_000,
         ..Default::default()
     };
-    let mut versions = Vec::new();
-    loop {
-        let page = call!(session, repeat dataset_service_client::DatasetServiceClient.list_versions, request)?;
-        versions.extend(page.versions.iter().map(|one| version(one, now)));
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(versions);
-        }
-    }
+    let versions = every!(
+        session,
+        dataset_service_client::DatasetServiceClient.list_versions,
+        request,
+        versions
+    )?;
+    Ok(versions.iter().map(|one| version(one, now)).collect())
 }
 
 fn version(version: &v1::Version, now: Timestamp) -> Version {

@@ -221,6 +221,7 @@ fn record() -> impl Strategy<Value = Record> {
         outbox_record().prop_map(Record::Outbox),
         log_head().prop_map(Record::LogHead),
         policies().prop_map(Record::Policies),
+        timestamp().prop_map(Record::AuditTombstone),
     ]
 }
 
@@ -229,6 +230,7 @@ fn same(a: &Record, b: &Record) -> bool {
     match (a, b) {
         (Record::Dataset(a), Record::Dataset(b)) => a == b,
         (Record::LogHead(a), Record::LogHead(b)) => a == b,
+        (Record::AuditTombstone(a), Record::AuditTombstone(b)) => a == b,
         (Record::Version(a), Record::Version(b)) => {
             (a.key_id, a.number, a.state, &a.compromised, a.created_at)
                 == (b.key_id, b.number, b.state, &b.compromised, b.created_at)

@@ -5,7 +5,7 @@ use crate::command::audit::entry::EntryReport;
 use crate::command::audit::exposure::count::{Counted, Row};
 use crate::command::audit::list::{Filter, entries};
 use crate::command::audit::report::facts::{Events, Operator, Span};
-use crate::command::call;
+use crate::command::every;
 use crate::exit::Failure;
 use crate::session::Session;
 use kms_client::proto::v1;
@@ -109,20 +109,14 @@ pub(super) async fn operators(
     session: &Session,
     counted: &Counted,
 ) -> Result<Vec<Operator>, Failure> {
-    let mut request = v1::ListOperatorsRequest {
-        page_size: 1_000,
-        ..Default::default()
-    };
-    let mut operators = Vec::new();
-    loop {
-        let page =
-            call!(session, repeat auth_service_client::AuthServiceClient.list_operators, request)?;
-        operators.extend(page.operators.iter().map(|one| operator(one, counted)));
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return Ok(operators);
-        }
-    }
+    let request = v1::ListOperatorsRequest::default();
+    let listed = every!(
+        session,
+        auth_service_client::AuthServiceClient.list_operators,
+        request,
+        operators
+    )?;
+    Ok(listed.iter().map(|one| operator(one, counted)).collect())
 }
 
 fn operator(operator: &v1::Operator, counted: &Counted) -> Operator {

@@ -1,0 +1,28 @@
+//! Logs what the anchors said at unseal: who may have been overruled by the configuration stands in the log.
+
+use crate::call::{Lane, Service};
+use crate::live::Live;
+use kms_core::audit::{Detail, Facts, Outcome};
+use kms_core::engine::{Decision, Moment, View};
+use kms_core::policy::{ActionKind as _, Authorised, act};
+
+const JOB: &str = "logging what the anchors said";
+
+pub(super) async fn pass(service: &Service, lane: &Lane, live: &Live) {
+    let Some(said) = service.gate().take_anchored() else {
+        return;
+    };
+    let decide = |_: &View<'_>, _: &Moment<'_>, _: &Authorised<act::ConfirmAnchors>| {
+        let mut detail = Detail::new(Outcome::Ok);
+        detail.note = said.as_str().into();
+        Ok(Decision {
+            reply: (),
+            facts: Facts::single(act::ConfirmAnchors::ACTION, detail),
+            change: None,
+        })
+    };
+    match service.internal(lane, None, &[], decide).await {
+        Ok(()) => live.alarms.clear(JOB),
+        Err(refusal) => drop(super::failed(live, JOB, &refusal)),
+    }
+}
