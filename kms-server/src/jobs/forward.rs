@@ -98,10 +98,12 @@ async fn step(
     };
     destination.send(&events, service.clock()).await?;
     place.next = next;
-    let mut standing = destination.standing();
-    standing.taken(next, service.clock().now());
-    standing.skipped += gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
-    drop(standing);
+    let skipped: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
+    {
+        let mut standing = destination.standing();
+        standing.taken(next, service.clock().now());
+        standing.skipped += skipped;
+    }
     for gap in &gaps {
         service.note_gap(lane, destination, gap).await;
     }

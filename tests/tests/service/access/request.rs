@@ -103,14 +103,6 @@ pub(crate) fn body(method: &str) -> Bytes {
             ciphertext: blob(2),
             ..Default::default()
         }),
-        "ReportCachedUses" => encode(&ReportCachedUsesRequest {
-            items: vec![CachedUse {
-                wrapped_data_key: blob(1),
-                uses: 1,
-                ..Default::default()
-            }],
-            uncounted: 0,
-        }),
         "Rewrap" => encode(&RewrapRequest {
             wrapped_data_key: blob(1),
             ..Default::default()
@@ -198,15 +190,33 @@ fn other_body(method: &str, reason: String) -> Bytes {
             passphrase: Bytes::from_static(b"x"),
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
-        "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
-            month: "1970-01".to_owned(),
-        }),
+        other => log_body(other),
+    }
+}
+
+fn cached_uses(wrapped_data_key: Bytes) -> Bytes {
+    encode(&ReportCachedUsesRequest {
+        items: vec![CachedUse {
+            wrapped_data_key,
+            uses: 1,
+            ..Default::default()
+        }],
+        uncounted: 0,
+    })
+}
+
+fn log_body(method: &str) -> Bytes {
+    match method {
         "ListEntries" => encode(&ListEntriesRequest::default()),
         "GetLogFiles" => encode(&GetLogFilesRequest::default()),
         "SignExport" => encode(&SignExportRequest::default()),
         "SummarizeEntries" => encode(&SummarizeEntriesRequest::default()),
         "GetAccess" => encode(&GetAccessRequest::default()),
+        "ReportCachedUses" => cached_uses(blob(1)),
         "RotateLogKey" => encode(&RotateLogKeyRequest {}),
+        "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
+            month: "1970-01".to_owned(),
+        }),
         other => operator_body(other),
     }
 }
