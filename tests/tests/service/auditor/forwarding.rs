@@ -151,8 +151,6 @@ async fn syslog_gets_everything_after_it_was_down_and_after_it_broke_off() {
         alarm
     };
     while !alarmed().await {}
-    let said = installation.kms(Role::Auditor).run(&["status"]).ok().out;
-    assert!(said.contains("siem (syslog)"), "{said}");
     // up: one that hangs up in the middle of the first batch, then one with manners
     let serving = receiver.serve_syslog(Manners::BreaksOffOnce).await;
     let end = end(&daemon, &installation).await;
@@ -170,6 +168,8 @@ async fn syslog_gets_everything_after_it_was_down_and_after_it_broke_off() {
             break;
         }
     }
+    let said = installation.kms(Role::Auditor).run(&["status"]).ok().out;
+    assert!(said.contains("siem (syslog)"), "{said}");
 }
 
 #[tokio::test]

@@ -103,11 +103,16 @@ async fn the_verifier_follows_the_keys_from_the_first_public_key() {
         "json",
     ];
     let listed = kms.run(&args).ok().json();
-    let outcomes: Vec<_> = listed
+    let outcomes = listed
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| &it["outcome"])
+        .map(|it| it["outcome"].as_str());
+    // the command line logs in and gives a code when it is told to
+    let asked = [Some("SESSION_REQUIRED"), Some("NEW_CODE_REQUIRED")];
+    let outcomes: Vec<_> = outcomes
+        .filter(|it| !asked.contains(it))
+        .flatten()
         .collect();
     assert_eq!(outcomes, ["OK", "OK", "DENIED"], "{listed}");
     drop(daemon);
