@@ -38,6 +38,32 @@ const SECRET_MESSAGES: [&str; 19] = [
     ".kms.v1.AddServiceResponse",
 ];
 
+/// An implementation of `DryRun` for each request.
+fn dry_runs(descriptors: &prost_types::FileDescriptorSet) -> String {
+    let messages = descriptors
+        .file
+        .iter()
+        .filter(|file| file.package() == "kms.v1");
+    let messages = messages.flat_map(|file| &file.message_type);
+    let requests = messages.filter(|message| message.name().ends_with("Request"));
+    let implementation = |message: &prost_types::DescriptorProto| {
+        let has_it = message
+            .field
+            .iter()
+            .any(|field| field.name() == "validate_only");
+        let set = if has_it {
+            "self.validate_only = true;"
+        } else {
+            ""
+        };
+        format!(
+            "impl crate::DryRun for {} {{ fn only_validate(&mut self) -> bool {{ {set} {has_it} }} }}\n",
+            message.name()
+        )
+    };
+    requests.map(implementation).collect()
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, ["."])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
@@ -48,7 +74,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .btree_map(".")
         .bytes(".")
         .skip_debug(SECRET_MESSAGES)
-        .compile_fds(descriptors)?;
+        .compile_fds(descriptors.clone())?;
+    std::fs::write(out.join("dry_run.rs"), dry_runs(&descriptors))?;
     println!("cargo:rerun-if-changed=kms");
     Ok(())
 }

@@ -107,7 +107,10 @@ impl Client {
         let mut answers = Vec::new();
         for items in batches(items) {
             let sent = items.len();
-            let message = v1::GenerateDataKeysRequest { items };
+            let message = v1::GenerateDataKeysRequest {
+                items,
+                validate_only: false,
+            };
             let answer = self.repeat(&message, |channel, request| async move {
                 KeyServiceClient::new(channel)
                     .generate_data_keys(request)
@@ -146,7 +149,10 @@ impl Client {
         let items = (0..).zip(requests);
         for items in batches(items.map(|(index, request)| unwrapping(request, index))) {
             let sent = items.len();
-            let message = v1::UnwrapDataKeysRequest { items };
+            let message = v1::UnwrapDataKeysRequest {
+                items,
+                validate_only: false,
+            };
             let answer = self.repeat(&message, |channel, request| async move {
                 KeyServiceClient::new(channel)
                     .unwrap_data_keys(request)
@@ -178,6 +184,7 @@ impl Client {
         let message = v1::ReportCachedUsesRequest {
             items: items.collect(),
             uncounted,
+            validate_only: false,
         };
         let answer = self.once(message, |channel, request| async move {
             KeyServiceClient::new(channel)
@@ -220,6 +227,7 @@ impl Client {
             plaintext_crc32c: Some(crc32c(plaintext)),
             key_context: request.key_context().pairs().clone(),
             shred_secrets: request.shred().iter().map(ShredUse::proto).collect(),
+            validate_only: false,
         };
         let answer = self.repeat(&message, |channel, request| async move {
             KeyServiceClient::new(channel).encrypt(request).await
@@ -240,6 +248,7 @@ impl Client {
             ciphertext: ciphertext.to_vec().into(),
             ciphertext_crc32c: Some(crc32c(ciphertext)),
             key_context: key_context.pairs().clone(),
+            validate_only: false,
         };
         let answer = self.repeat(&message, |channel, request| async move {
             KeyServiceClient::new(channel).decrypt(request).await
@@ -300,6 +309,7 @@ fn generation(
         shred_secrets: request.shred().iter().map(ShredUse::proto).collect(),
         without_plaintext,
         reference: index.to_string(),
+        validate_only: false,
     }
 }
 
@@ -310,6 +320,7 @@ fn unwrapping(request: &UnwrapRequest, index: usize) -> v1::UnwrapDataKeyRequest
         key_context: request.key_context.pairs().clone(),
         wrapped_data_key_crc32c: Some(crc32c(wrapped)),
         reference: index.to_string(),
+        validate_only: false,
     }
 }
 
@@ -321,6 +332,7 @@ fn rewrapping(request: &RewrapRequest, index: usize) -> v1::RewrapRequest {
         wrapped_data_key_crc32c: Some(crc32c(wrapped)),
         reference: index.to_string(),
         keep_data_key_reason: request.keep_data_key_reason.clone().unwrap_or_default(),
+        validate_only: false,
     }
 }
 
@@ -370,7 +382,7 @@ mod tests {
             prop_assert_eq!(cut.iter().map(Vec::len).sum::<usize>(), count);
             for batch in cut {
                 prop_assert!((1..=BATCH_ITEMS_MAX).contains(&batch.len()));
-                let message = v1::UnwrapDataKeysRequest { items: batch };
+                let message = v1::UnwrapDataKeysRequest { items: batch, validate_only: false, };
                 prop_assert!(message.encoded_len() <= 4 * 1024 * 1024);
             }
         }

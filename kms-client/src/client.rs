@@ -196,6 +196,7 @@ impl Client {
             user: operator.user().to_owned(),
             password: password.to_string(),
             code: code.to_string(),
+            validate_only: false,
         };
         let request = timed(message, self.deadline);
         let mut auth = AuthServiceClient::new(self.shared.connections.next());

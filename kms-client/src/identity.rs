@@ -50,6 +50,7 @@ pub async fn enrol(invitation: &Invitation, directory: &Path) -> Result<Enrolled
     aside.write(&key.pem)?;
     let request = v1::EnrolServiceRequest {
         certificate_request: key.request.clone().into(),
+        validate_only: false,
     };
     let client = Client::connect(&nobody(invitation)).await?;
     let token: MetadataValue<Ascii> = invitation
@@ -96,6 +97,7 @@ pub async fn renew(client: &Client, profile: &Profile) -> Result<Validity, Error
     aside.write(&key.pem)?;
     let request = v1::RenewServiceRequest {
         certificate_request: key.request.clone().into(),
+        validate_only: false,
     };
     // once: a second try would end what the first one made
     let call = client.once(request, |channel, request| async move {

@@ -6,6 +6,7 @@ mod bounds;
 pub mod code;
 mod control;
 mod data_plane;
+mod dry_run;
 mod entries;
 mod gatekeeper;
 pub mod internal;
@@ -212,6 +213,9 @@ impl Service {
                 Err(refused) if refused.is_conflict() && attempt < ATTEMPTS => continue,
                 Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
             };
+            if ticket.dry_run {
+                return Err(Box::pin(self.not_done(lane, ticket, live, decision.facts)).await);
+            }
             let keys = self.scribe.keys(Some(live), ticket.at);
             let leaves = self
                 .scribe
@@ -329,7 +333,7 @@ impl Service {
         let decided = decided.map_err(&refused)?;
         let marked = O::marked(&prepared.input, &scene.view);
         let asked = marked.map(|marked| (marked, message.encode_to_vec()));
-        self.gated(live, ticket, &scene, asked, decided)
+        self.gated(live, ticket, (&scene.view, &scene.moment), asked, decided)
             .map_err(refused)
     }
 

@@ -52,10 +52,30 @@ pub struct Config {
     pub operators: Operators,
     /// What needs the word of others.
     pub approvals: ApprovalRules,
-    /// Who tells people what they should hear of: an absolute program and its arguments.
-    pub notice_command: Option<Vec<String>>,
+    /// How people are told what they should hear of.
+    pub notices: Notices,
     /// The daemon's own messages.
     pub log: Log,
+}
+
+/// `[notices]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// An absolute program and its arguments.
+    pub command: Option<Vec<String>>,
+    /// A web server.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// A web server that notices are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// `https://HOST[:PORT]/PATH`.
+    pub url: String,
+    /// PEM of whom is trusted to certify it.
+    pub ca: PathBuf,
+    /// A secret file with the bearer token.
+    pub bearer_file: PathBuf,
 }
 
 /// `[operators]`.

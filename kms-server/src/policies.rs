@@ -5,7 +5,8 @@
 pub mod in_force;
 mod remembered;
 
-use kms_core::engine::snapshot::Operators;
+use kms_core::engine::Snapshot;
+use kms_core::engine::snapshot::{Operator, Operators};
 use kms_core::policy::{
     Action, Authentication, ByRole, Circumstances, Decide, Freshness, Principal, Resource, Role,
     Roles, SecondFactor, Verdict,
@@ -129,19 +130,58 @@ pub fn keeps_somebody(
         .after(None)
         .filter(|operator| operator.record.can_act());
     let somebody = able.any(|operator| {
-        let who = Principal {
-            name: operator.record.name.principal(),
-            authentication: Authentication::OperatorSession,
-            roles: Roles::of_person(operator.record.roles),
-            attributes: None,
-            second_factor: Some(SecondFactor {
-                at: here.now,
-                with_this_request: true,
-            }),
-        };
+        let who = with_new_code(operator, here);
         may(&who, Action::AcceptCode) && may(&who, Action::ApplyPolicies)
     });
     somebody && certificate.is_none_or(|certificate| may(certificate, Action::Login))
+}
+
+/// Whether under `policies` enough people could still approve the next ones: somebody who may apply them has `required`
+/// others who can read and sign. As far as that does not depend on where they call from.
+#[must_use]
+pub fn keeps_quorum(
+    policies: &ByPolicy,
+    snapshot: &Snapshot,
+    required: usize,
+    here: &Circumstances,
+) -> bool {
+    let may = |who: &Principal, action: Action| {
+        policies.reads_circumstances(who, action)
+            || policies
+                .decide(who, action, &Resource::default(), here)
+                .allowed
+    };
+    let able = snapshot.operators.after(None);
+    let able = able.filter(|operator| operator.record.can_act());
+    let people: Vec<_> = able
+        .map(|operator| {
+            let who = with_new_code(operator, here);
+            let keys = snapshot.approvals.approver(&operator.record.name);
+            let signs = keys.is_some_and(|kept| !kept.record.keys.is_empty())
+                && who.roles.contains(Role::Approver)
+                && may(&who, Action::GetApproval)
+                && may(&who, Action::Approve);
+            (may(&who, Action::ApplyPolicies), signs)
+        })
+        .collect();
+    let signing = people.iter().filter(|(_, signs)| *signs).count();
+    let others = |signs: bool| signing - usize::from(signs);
+    let mut asking = people.iter().filter(|(applies, _)| *applies);
+    asking.any(|(_, signs)| others(*signs) >= required)
+}
+
+/// An operator who has just given a code.
+fn with_new_code(operator: &Operator, here: &Circumstances) -> Principal {
+    Principal {
+        name: operator.record.name.principal(),
+        authentication: Authentication::OperatorSession,
+        roles: Roles::of_person(operator.record.roles),
+        attributes: None,
+        second_factor: Some(SecondFactor {
+            at: here.now,
+            with_this_request: true,
+        }),
+    }
 }
 
 fn readers(policies: &Policies, action: Action) -> Option<Readers> {

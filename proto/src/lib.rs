@@ -13,6 +13,13 @@
 )]
 pub mod v1 {
     tonic::include_proto!("kms.v1");
+    include!(concat!(env!("OUT_DIR"), "/dry_run.rs"));
+}
+
+/// A request that can be made as a dry run, or reads only.
+pub trait DryRun {
+    /// Asks for a dry run; `false` where there is none, because the call changes nothing.
+    fn only_validate(&mut self) -> bool;
 }
 
 mod redacted;

@@ -129,6 +129,7 @@ impl Person {
             user: self.named.user.clone(),
             password: self.password(),
             code: self.code(),
+            validate_only: false,
         };
         let answer = AuthServiceClient::new(channel).login(request).await?;
         Ok(answer.into_inner())

@@ -168,6 +168,7 @@ impl Production {
             user: "alice".into(),
             enrolment_token: token.into(),
             password: PASSWORD.into(),
+            validate_only: false,
         };
         let began = desk.once(request, |channel, request| async move {
             AuthServiceClient::new(channel)
@@ -184,6 +185,7 @@ impl Production {
             user: "alice".into(),
             enrolment_token: token.into(),
             code: codes.next(),
+            validate_only: false,
         };
         let confirmed = desk.once(request, |channel, request| async move {
             AuthServiceClient::new(channel)

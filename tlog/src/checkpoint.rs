@@ -3,6 +3,9 @@
 use crate::hash::Hash;
 use crate::note::BadNote;
 
+/// Begins the extension line that names the checkpoint before.
+const BEFORE: &str = "before ";
+
 /// Origin, size and root of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -19,6 +22,22 @@ impl Checkpoint {
     #[must_use]
     pub fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, self.root)
+    }
+
+    /// The text that a log signs that names the size of its checkpoint before, in an extension line: so that none can be
+    /// taken out of the middle unnoticed. The first one names 0.
+    #[must_use]
+    pub fn text_after(&self, before: u64) -> String {
+        format!("{}{BEFORE}{before}\n", self.text())
+    }
+
+    /// The size of the checkpoint before, as a note's text names it; `None`: it names none.
+    #[must_use]
+    pub fn before(text: &str) -> Option<u64> {
+        let extensions = text.lines().skip(3);
+        extensions
+            .filter_map(|line| line.strip_prefix(BEFORE))
+            .find_map(parse_number)
     }
 
     /// Reads a note's text. Lines behind the third are extensions, which bind nobody who does not know them.
@@ -52,6 +71,21 @@ pub(crate) fn parse_number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checkpoint_may_name_the_one_before() {
+        let checkpoint = Checkpoint {
+            origin: "kms/1".to_owned(),
+            size: 42,
+            root: Hash([7; 32]),
+        };
+        let text = checkpoint.text_after(7);
+        assert_eq!(Checkpoint::parse(&text), Ok(checkpoint.clone()));
+        assert_eq!(Checkpoint::before(&text), Some(7));
+        for silent in [checkpoint.text(), text.replace("before 7", "before 07")] {
+            assert_eq!(Checkpoint::before(&silent), None);
+        }
+    }
 
     #[test]
     fn checkpoints_read_as_written() {

@@ -66,6 +66,9 @@ pub(crate) struct Global {
     /// Approval that others gave for this very command; see `kms approval`.
     #[arg(long, global = true, value_name = "ID")]
     pub approval: Option<String>,
+    /// Have the service ask and decide all of it, and do nothing; for commands that change something.
+    #[arg(long, global = true)]
+    pub dry_run: bool,
     /// Say nothing on stderr but errors and warnings.
     #[arg(long, short, global = true)]
     pub quiet: bool,

@@ -34,23 +34,21 @@ use crate::session::Session;
 macro_rules! call {
     ($session:expr, repeat $module:ident :: $service:ident . $method:ident, $request:expr) => {{
         use kms_client::proto::v1::$module::$service;
-        let client = $session.client().await?;
-        client
-            .repeat(&$request, |channel, request| async move {
-                $service::new(channel).$method(request).await
-            })
-            .await
-            .map_err($crate::exit::Failure::from)
+        let (client, mut request) = ($session.client().await?, Clone::clone(&$request));
+        let dry_run = $session.only_validates(&mut request);
+        let answer = client.repeat(&request, |channel, request| async move {
+            $service::new(channel).$method(request).await
+        });
+        $crate::command::answered(dry_run, answer.await)
     }};
     ($session:expr, once $module:ident :: $service:ident . $method:ident, $request:expr) => {{
         use kms_client::proto::v1::$module::$service;
-        let client = $session.client().await?;
-        client
-            .once($request, |channel, request| async move {
-                $service::new(channel).$method(request).await
-            })
-            .await
-            .map_err($crate::exit::Failure::from)
+        let (client, mut request) = ($session.client().await?, $request);
+        let dry_run = $session.only_validates(&mut request);
+        let answer = client.once(request, |channel, request| async move {
+            $service::new(channel).$method(request).await
+        });
+        $crate::command::answered(dry_run, answer.await)
     }};
 }
 pub(crate) use call;
@@ -77,11 +75,39 @@ macro_rules! every {
 }
 pub(crate) use every;
 
+/// What was answered; of a dry run there is nothing to show, so that it ends the command, well.
+///
+/// # Errors
+/// The service's; [`Failure::dry_run`].
+fn answered<T>(dry_run: bool, answer: Result<T, kms_client::Error>) -> Result<T, Failure> {
+    let answer = answer?;
+    if dry_run {
+        return Err(Failure::dry_run());
+    }
+    Ok(answer)
+}
+
 /// Runs one command.
 ///
 /// # Errors
 /// Why it failed.
 pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    let administers = matches!(
+        command,
+        Command::Dataset(_)
+            | Command::Key(_)
+            | Command::Shred(_)
+            | Command::Operator(_)
+            | Command::Approval(_)
+            | Command::Policy(_)
+            | Command::Service(_)
+            | Command::Seal(_)
+            | Command::Clock(_)
+            | Command::Audit(audit::Audit::Anonymise(_))
+    );
+    if !administers {
+        session.has_no_dry_run()?;
+    }
     match command {
         Command::Encrypt(command) => command.run(session).await,
         Command::Decrypt(command) => command.run(session).await,

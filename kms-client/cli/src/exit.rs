@@ -11,6 +11,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Exit {
+    /// A dry run that found nothing.
+    Done = 0,
     /// It failed.
     Failed = 1,
     /// Wrong usage.
@@ -48,6 +50,11 @@ impl Failure {
     /// Exit code 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
+    }
+
+    /// Exit code 0: a dry run found nothing, and nothing was done.
+    pub(crate) fn dry_run() -> Self {
+        Self::new(Exit::Done, "a dry run: it would be done, and nothing was")
     }
 
     /// Exit code 2.

@@ -6,6 +6,7 @@ use crate::exit::{Failure, printable};
 use crate::output::{self, Report};
 use crate::person::{Person, SessionFile};
 use kms_client::operator::{AnswersFromFiles, Operator};
+use kms_client::proto::DryRun;
 use kms_client::{Client, Profile};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -61,6 +62,22 @@ impl Session {
             Ok::<_, Failure>(client.with_deadline(DEADLINE))
         };
         self.client.get_or_try_init(connect).await
+    }
+
+    /// Makes a dry run of a request, where the command line asks for that and there is one.
+    pub(crate) fn only_validates(&self, request: &mut impl DryRun) -> bool {
+        self.global.dry_run && request.only_validate()
+    }
+
+    /// For commands that do more than the service would, or read only.
+    ///
+    /// # Errors
+    /// Usage, where the command line asks for a dry run.
+    pub(crate) fn has_no_dry_run(&self) -> Result<(), Failure> {
+        if self.global.dry_run {
+            return Err(Failure::usage("this command has no --dry-run"));
+        }
+        Ok(())
     }
 
     /// Says who logs in; before the first call.
@@ -205,6 +222,9 @@ impl Session {
         name: &str,
         ahead: &Confirmation,
     ) -> Result<(), Failure> {
+        if self.global.dry_run {
+            return Ok(());
+        }
         let typed = match (&ahead.confirm, ahead.yes) {
             (_, true) => return Ok(()),
             (Some(typed), false) => typed.clone(),
@@ -232,7 +252,7 @@ impl Session {
         name: &str,
         ahead: &Confirmation,
     ) -> Result<(), Failure> {
-        if ahead.confirm.is_some() || ahead.yes || !self.can_ask() {
+        if self.global.dry_run || ahead.confirm.is_some() || ahead.yes || !self.can_ask() {
             return self.confirm(question, name, ahead);
         }
         if self.agrees(question)? {

@@ -80,6 +80,7 @@ async fn rotate(run: &Run) -> Result<()> {
     let message = v1::RotateDatasetRequest {
         name: run.dataset.resource(),
         request_id: make_request_id()?.to_vec().into(),
+        validate_only: false,
     };
     let rotated = run
         .operator

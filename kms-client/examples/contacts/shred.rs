@@ -46,6 +46,7 @@ async fn destroy(run: &Run, contact: &crate::person::Contact) -> Result<()> {
             by: Some(v1::shred_secret_selector::By::Scope(scope)),
         }),
         reason: "the person asked to be forgotten".into(),
+        validate_only: false,
     };
     let destroyed = run.operator.once(message, |channel, request| async move {
         ShredServiceClient::new(channel)

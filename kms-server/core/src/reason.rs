@@ -106,6 +106,7 @@ reasons! {
     42 QuorumUnreachable "QUORUM_UNREACHABLE" State "fewer people can approve than the rules ask for",
     60 NotAnchored "NOT_ANCHORED" State "the anchors of the audit log do not vouch for it: it stays sealed",
     61 AnonymisationHeld "ANONYMISATION_HELD" State "a configured hold keeps the audit log from being anonymised",
+    70 DryRun "DRY_RUN" State "a dry run: it would have been done, and nothing was",
 }
 
 impl From<crate::entropy::EntropyUnavailable> for Reason {

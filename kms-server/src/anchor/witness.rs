@@ -5,7 +5,7 @@ use crate::audit_log::Signed;
 use crate::config::WitnessSettings;
 use crate::system::clock::Clock;
 use crate::system::outgoing::{Outgoing, Question};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -215,8 +215,8 @@ impl Witness {
             method: Method::POST,
             path,
             accept: HeaderValue::from_static("text/plain"),
-            headers: Vec::new(),
             body: body.into_bytes(),
+            headers: HeaderMap::new(),
         };
         let answer = self.address.ask(question, clock).await;
         let answer = answer.map_err(Failed::Unanswered)?;

@@ -7,13 +7,13 @@ pub(super) mod roster;
 pub(super) mod vote;
 
 use super::Service;
-use super::operation::{Marked, Scene};
+use super::operation::Marked;
 use super::ticket::Ticket;
 use crate::live::Live;
 use kms_core::audit::ApprovalFacts;
 use kms_core::engine::approval::gate::Gated;
 use kms_core::engine::approval::{Asked, gate};
-use kms_core::engine::{Decision, Refusal, Snapshot};
+use kms_core::engine::{Decision, Moment, Refusal, Snapshot, View};
 use kms_core::name::ApprovalId;
 use kms_core::policy::Action;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Service {
         &self,
         live: &Live,
         ticket: &Ticket<'_>,
-        scene: &Scene<'_>,
+        (view, moment): (&View<'_>, &Moment<'_>),
         asked: Option<(Marked, Vec<u8>)>,
         decision: Decision<R>,
     ) -> Result<Gated<R>, Refusal> {
@@ -52,7 +52,7 @@ impl Service {
             instance: live.keys.instance.public().fingerprint().0,
             approval: ticket.approval,
         };
-        gate(&scene.view, &scene.moment, &self.rules, &asked, decision)
+        gate(view, moment, &self.rules, &asked, decision)
     }
 
     /// Tells people of an approval that was asked for, ended or used.
@@ -73,6 +73,19 @@ impl Service {
             (None, None, _) => return,
         };
         self.tell_of(event, snapshot, id);
+    }
+
+    /// [`Service::announce`] where the decision's facts are no longer at hand.
+    pub(super) fn tell_of_use<R>(
+        &self,
+        ticket: &Ticket<'_>,
+        snapshot: &Snapshot,
+        reply: &Result<R, Refusal>,
+    ) {
+        match (reply, ticket.approval) {
+            (Ok(_), Some(id)) => self.tell_of("used", snapshot, id),
+            _ => self.announce(ticket, snapshot, None, reply),
+        }
     }
 
     /// See [`Service::announce`].
@@ -98,7 +111,7 @@ impl Service {
                 live.alarms.clear(NOTICES);
             } else {
                 live.alarms
-                    .raise(NOTICES, "the notice command failed: people are not told");
+                    .raise(NOTICES, "a notice did not arrive: people are not told");
             }
         });
     }

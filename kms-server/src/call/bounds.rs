@@ -108,12 +108,16 @@ fn collect(
     into.insert(name, fields.collect());
 }
 
-fn varint(rest: &mut &[u8]) -> Result<u64, OutOfBounds> {
+/// Reads a varint.
+pub(super) fn varint(rest: &mut &[u8]) -> Result<u64, OutOfBounds> {
     prost::encoding::decode_varint(rest).map_err(|_| OutOfBounds::Malformed)
 }
 
 /// Skips a value; gives the body of a length-delimited one. Groups are refused: proto3 has none.
-fn skip<'a>(rest: &mut &'a [u8], wire_type: u64) -> Result<Option<&'a [u8]>, OutOfBounds> {
+pub(super) fn skip<'a>(
+    rest: &mut &'a [u8],
+    wire_type: u64,
+) -> Result<Option<&'a [u8]>, OutOfBounds> {
     let len = match wire_type {
         0 => {
             varint(rest)?;
@@ -142,6 +146,7 @@ mod tests {
     fn batches_hold_a_thousand_items() {
         let batch = |n| v1::GenerateDataKeysRequest {
             items: vec![v1::GenerateDataKeyRequest::default(); n],
+            validate_only: false,
         };
         let name = ".kms.v1.GenerateDataKeysRequest";
         assert_eq!(check(&batch(1_000), name), Ok(()));
@@ -158,7 +163,10 @@ mod tests {
             key_context,
             ..Default::default()
         };
-        let batch = v1::GenerateDataKeysRequest { items: vec![item] };
+        let batch = v1::GenerateDataKeysRequest {
+            items: vec![item],
+            validate_only: false,
+        };
         let refused = check(&batch, ".kms.v1.GenerateDataKeysRequest");
         assert_eq!(refused, Err(OutOfBounds::Field("key_context".into())));
     }
@@ -171,6 +179,7 @@ mod tests {
                 dataset: "datasets/customers".into(),
                 ..Default::default()
             }],
+            validate_only: false,
         }
         .encode_to_vec();
         for len in 0..whole.len() {

@@ -39,6 +39,7 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::ApprovalRequired
         | Reason::ApprovalMismatch
         | Reason::ApprovalOver
+        | Reason::DryRun
         | Reason::QuorumUnreachable => Code::FailedPrecondition,
         Reason::Sealed
         | Reason::AuditUnavailable

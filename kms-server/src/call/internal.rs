@@ -77,6 +77,9 @@ impl Service {
                 Err(refused) if refused.is_conflict() && attempt < super::ATTEMPTS => continue,
                 Err(refused) => return Err(self.refuse(lane, ticket, Some(live), refused).await),
             };
+            if ticket.dry_run {
+                return Err(self.not_done(lane, ticket, live, decision.facts).await);
+            }
             let Some(change) = decision.change else {
                 self.log(lane, ticket, Some(live), &decision.facts).await?;
                 return Ok(decision.reply);
@@ -186,6 +189,7 @@ impl Service {
             lane,
             approval: None,
             policy: Cell::new(0),
+            dry_run: false,
             is_logged: false,
         }
     }

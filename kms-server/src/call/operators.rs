@@ -9,7 +9,7 @@ use super::lane::Lane;
 use super::operation::Refused;
 use super::road::Incoming;
 use super::ticket::Ticket;
-use super::{Service, render};
+use super::{Service, dry_run, render};
 use crate::live::Live;
 use crate::live::state::Held;
 use kms_core::cipher::password::SALT_LEN;
@@ -193,6 +193,7 @@ impl Service {
             self.proof::<A>(ticket)?;
             let message: M = self.decode(call.method, call.body.clone())?;
             check(&message)?;
+            dry_run::ends(ticket, A::ACTION)?;
             Ok(message)
         };
         match read() {

@@ -5,13 +5,16 @@ mod asking;
 
 use super::Service;
 use super::lane::Lane;
-use super::operation::Refused;
+use super::operation::{Marked, Refused};
 use super::operators::Nothing;
 use super::road::Incoming;
 use super::ticket::Ticket;
 use crate::live::state::Held;
 use crate::policies::in_force::{InForce, judge};
-use crate::policies::{ByPolicy, keeps_somebody};
+use crate::policies::{ByPolicy, keeps_quorum, keeps_somebody};
+use kms_core::engine::approval::roster::rules;
+use kms_core::engine::approval::statement::etag;
+use kms_core::engine::approval::{Mode, mode};
 use kms_core::engine::{
     Moment, NewPolicies, Refusal, View, apply_policies, refused_policies, reload_policies,
 };
@@ -20,6 +23,7 @@ use kms_core::policy::{Action, Authorised, Circumstances, Principal, act};
 use kms_core::reason::Reason;
 use kms_policies::{PolicyText, TEXTS_BYTES_MAX, fingerprint};
 use kms_proto::v1;
+use prost::Message as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -93,8 +97,8 @@ fn read_texts(message: &v1::ApplyPoliciesRequest) -> Result<Vec<PolicyText>, Ref
 }
 
 impl Service {
-    /// The RPC. That the call's own principal may is decided by the policies of now; a security-admin's word with a
-    /// code for this very request is the approval of these texts.
+    /// The RPC. That the call's own principal may is decided by the policies of now; that others agree to exactly these
+    /// texts, by the gate of approvals.
     pub(super) async fn apply_policies(
         &self,
         lane: &Lane,
@@ -130,12 +134,33 @@ impl Service {
                 return Err(about(Reason::LastAdministrator.into()));
             }
             let view = self.operator_view(&live, &held, &none);
-            let decision = apply_policies(&view, &self.moment(ticket), &proof, &judged.new);
-            Ok((decision.map_err(about)?, held))
+            let moment = self.moment(ticket);
+            let rules = rules(&view, &self.rules, moment.now);
+            let required = match mode(&held.snapshot, view.latest(moment.now)) {
+                Mode::Quorum => rules.required(Action::ApplyPolicies),
+                _ => None,
+            };
+            let required = required.map_or(0, |count| usize::from(count.get()));
+            if !keeps_quorum(&judged.policies, &held.snapshot, required, &here) {
+                return Err(about(Reason::QuorumUnreachable.into()));
+            }
+            let decision = apply_policies(&view, &moment, &proof, &judged.new).map_err(about)?;
+            let marked = Marked {
+                action: Action::ApplyPolicies,
+                etag: etag(&[
+                    b"policies",
+                    &held.snapshot.policies.current_number().to_be_bytes(),
+                ]),
+            };
+            // the texts themselves stand in what is signed, byte for byte
+            let asked = Some((marked, message.encode_to_vec()));
+            let gated = self.gated(&live, ticket, (&view, &moment), asked, decision);
+            Ok((gated.map_err(about)?, held))
         };
-        let generation = self.change(lane, ticket, &live, step).await?;
+        let reply = self.change(lane, ticket, &live, step).await?;
+        self.tell_of_use(ticket, &live.state.hold().snapshot, &reply);
         Ok(v1::ApplyPoliciesResponse {
-            generation,
+            generation: reply?,
             fingerprint: judged.new.fingerprint.to_string(),
         })
     }

@@ -5,7 +5,7 @@ use super::operation::Refused;
 use super::render;
 use super::road::Incoming;
 use super::ticket::Ticket;
-use super::{Service, parse};
+use super::{Service, dry_run, parse};
 use crate::live::gate::NotUnsealed;
 use crate::live::{Live, alarms};
 use crate::seal::passphrase::Passphrase;
@@ -175,8 +175,9 @@ impl Service {
                     .push(format!("{name} is quarantined: a record is damaged"));
             }
         }
-        let team = mode(&held.snapshot);
+        let team = mode(&held.snapshot, now.max(mark.high_water));
         status.roster_mode = match team {
+            Mode::Founding => "founding".to_owned(),
             Mode::Undeclared => "undeclared".to_owned(),
             Mode::Quorum => "quorum".to_owned(),
             Mode::SmallTeam { delay } => {
@@ -186,12 +187,18 @@ impl Service {
                 )
             }
         };
-        if team == Mode::Undeclared {
-            status.alarms.push(
-                "no roster is declared: one operator changes operators alone (`kms approval declare`)"
+        status.alarms.extend(match team {
+            Mode::Founding => Some(
+                "no roster is declared: on the first day one operator changes operators and policies alone \
+                 (`kms approval declare`)"
                     .to_owned(),
-            );
-        }
+            ),
+            Mode::Undeclared => Some(
+                "no roster is declared: a delay stands in for a missing approval (`kms approval declare`)"
+                    .to_owned(),
+            ),
+            Mode::Quorum | Mode::SmallTeam { .. } => None,
+        });
         status.dataset_count = u64::try_from(held.snapshot.len()).unwrap_or(u64::MAX);
         status.rotations_overdue = overdue;
         status.timers_paused = mark.paused;
@@ -242,7 +249,8 @@ impl Service {
         let allowed = unsealed
             .and_then(|()| self.allowed::<act::Seal>(ticket))
             .map_err(Refused::from)
-            .and_then(|()| decoded.map_err(Refused::from));
+            .and_then(|()| decoded.map_err(Refused::from))
+            .and_then(|_| dry_run::ends(ticket, Action::Seal).map_err(Refused::from));
         if let Err(refused) = allowed {
             return self.finish(lane, ticket, Err(refused)).await;
         }
@@ -277,6 +285,7 @@ impl Service {
         if self.facts.failed.is_some() {
             return Err(Reason::Internal.into());
         }
+        dry_run::ends(ticket, Action::Unseal)?;
         let passphrase = Passphrase::new(Zeroizing::new(message.passphrase.to_vec()));
         self.gate.unseal(passphrase).await.map_err(|error| {
             tracing::error!(%error, "not unsealed");

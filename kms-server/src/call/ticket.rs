@@ -4,7 +4,7 @@
 use super::lane::Lane;
 use super::operation::{Refused, Shown};
 use super::scribe::Author;
-use super::{Service, scribe};
+use super::{Service, dry_run, scribe};
 use crate::audit_log::{Submission, UsageMark};
 use crate::identity::Connection;
 use crate::live::publisher::Luggage;
@@ -39,6 +39,8 @@ pub(super) struct Ticket<'a> {
     pub approval: Option<ApprovalId>,
     /// The generation of policies that was asked; 0: none yet.
     pub policy: Cell<u64>,
+    /// Nothing of it is to be done.
+    pub dry_run: bool,
     /// Its entry is under way.
     pub is_logged: bool,
 }
@@ -173,9 +175,12 @@ impl Service {
         lane: &'a Lane,
         ticket: &'a mut Ticket<'_>,
         live: Option<&'a Live>,
-        refused: Refused,
+        mut refused: Refused,
     ) -> impl Future<Output = Refusal> + 'a {
         Box::pin(async move {
+            if ticket.dry_run {
+                dry_run::mark(&mut refused.detail);
+            }
             let facts = Facts::single(ticket.action, *refused.detail);
             match self.log(lane, ticket, live, &facts).await {
                 Ok(()) => refused.refusal,

@@ -1,6 +1,7 @@
 //! From the transport onto the road: who calls, which method, and what never got so far.
 
 use super::Service;
+use super::dry_run;
 use super::lane::Lane;
 use super::operation::Refused;
 use super::road::{Credentials, Early, Incoming, Road, Shed};
@@ -39,12 +40,13 @@ impl Service {
             lane,
             approval: None,
             policy: Cell::new(0),
+            dry_run: false,
             is_logged: false,
         }
     }
 
     /// Who calls, then the road.
-    async fn journey(&self, lane: &Lane, call: Incoming) -> Result<Bytes, Refusal> {
+    async fn journey(&self, lane: &Lane, mut call: Incoming) -> Result<Bytes, Refusal> {
         let now = self.clock.now();
         let known = self
             .identity
@@ -75,7 +77,9 @@ impl Service {
         let credentials = call.credentials.as_deref();
         ticket.approval = credentials.and_then(|given| given.approval);
         ticket.enrolment = enrolment;
-        self.dispatch(lane, &mut ticket, &call, &certificate).await
+        (call.body, ticket.dry_run) = dry_run::split(std::mem::take(&mut call.body));
+        let result = self.dispatch(lane, &mut ticket, &call, &certificate).await;
+        dry_run::answer(result)
     }
 
     /// The operator who speaks, with the code that came along taken; `None`: the certificate speaks for itself.

@@ -11,7 +11,7 @@ use super::{
     Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits, Log,
     Operators, Seal, Server, SynchronisedProbe, Tls,
 };
-use approvals::ApprovalsTable;
+use approvals::{ApprovalsTable, NoticesTable};
 use audit::AuditTable;
 use issuers::IssuerTable;
 use kms_core::cipher::signature::Fingerprint;
@@ -61,7 +61,6 @@ tables! {
     CacheTable { shred_secret_bytes: u64 }
     OperatorsTable { totp_steps_back: u64 }
     PoliciesTable { directory: String }
-    NoticesTable { command: Vec<String> }
     LogTable { level: String, format: String }
 }
 
@@ -111,9 +110,9 @@ pub(super) fn parse(
         approvals: approvals::rules(
             &file.approvals.unwrap_or_default(),
             file.dev_mode.unwrap_or(false),
-            file.notices.is_some(),
+            file.notices.as_ref().is_some_and(NoticesTable::tells),
         )?,
-        notice_command: approvals::notice(file.notices.unwrap_or_default().command)?,
+        notices: approvals::notices(file.notices.unwrap_or_default(), places)?,
         issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
         policies: policies(file.policies, places)?,
         services: services::services(file.services)?,

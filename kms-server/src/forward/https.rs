@@ -5,7 +5,7 @@ use super::Event;
 use crate::system::clock::Clock;
 use crate::system::outgoing::{Outgoing, Question};
 use crate::system::private_file;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,9 +35,10 @@ impl Https {
 
     pub(super) async fn send(&self, events: &[Event], clock: &dyn Clock) -> Result<(), String> {
         let events: Vec<&str> = events.iter().map(|event| &*event.json).collect();
-        let mut headers = vec![(header::CONTENT_TYPE, BATCH)];
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, BATCH);
         if let Some(path) = &self.authorization {
-            headers.push((header::AUTHORIZATION, authorization(path)?));
+            headers.insert(header::AUTHORIZATION, authorization(path)?);
         }
         let answer = self.outgoing.ask(
             Question {

@@ -18,6 +18,7 @@ use crate::system::directory;
 use crate::system::failure::{Failure, FailureKind};
 use crate::system::lock::DirectoryLock;
 use crate::system::notice::Notices;
+use crate::system::notice::webhook::Webhook;
 use kms_core::audit::leaf::SystemEvent;
 use kms_core::cipher::self_test;
 use std::fmt::Display;
@@ -82,7 +83,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
             failed: failed.map(|failed| failed.to_string()),
         },
         rules: config.approvals.clone(),
-        notices: Notices::new(config.notice_command.clone()),
+        notices: notices(start)?,
         services: config.services.clone(),
         forwards: forwards(start)?,
         intake: Intake::open(&data.intake(), &gate.keyring().publics().instance),
@@ -186,6 +187,21 @@ fn load_anchors(start: &Start) -> Result<Anchors, Failure> {
             format!("audit.witnesses: {error}"),
         )
     })
+}
+
+/// How people are told; a webhook whose files cannot be used stops the start.
+fn notices(start: &Start) -> Result<Notices, Failure> {
+    let settings = &start.config.notices;
+    let webhook = settings.webhook.as_ref();
+    let webhook = webhook.map(|webhook| Webhook::new(webhook, &start.clock));
+    let unusable = |problem| {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("notices.webhook: {problem}"),
+        )
+    };
+    let webhook = webhook.transpose().map_err(unusable)?;
+    Ok(Notices::new(settings.command.clone(), webhook))
 }
 
 fn durability(config: &Config) -> String {

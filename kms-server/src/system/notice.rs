@@ -1,5 +1,8 @@
-//! Tells people what they should hear of without asking: hands one line of JSON to the configured program. Never
-//! waited for by a call, and never a reason to refuse one; what could not be told is an alarm.
+//! Tells people what they should hear of without asking: hands one line of JSON to the configured program, and posts it to
+//! the configured web server. Never waited for by a call, and never a reason to refuse one; what could not be told is
+//! an alarm.
+
+pub mod webhook;
 
 use super::synchronised::ends_within;
 use std::io::Write as _;
@@ -8,44 +11,63 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use webhook::Webhook;
 
 /// A program that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Notices that wait for their turn.
 const WAITING_MAX: usize = 256;
 
-/// Where notices go, one after the other.
+/// Where notices go, one after the other on each way.
 #[derive(Debug, Clone)]
 pub struct Notices {
     command: Option<Vec<String>>,
+    webhook: Option<Arc<Webhook>>,
     turn: Arc<Semaphore>,
+    posting: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Notices {
-    /// To `command`, absolute program and arguments; without one they stand in the daemon's own messages only.
+    /// To `command`, absolute program and arguments, and to `webhook`; without either they stand in the daemon's own
+    /// messages only.
     #[must_use]
-    pub fn new(command: Option<Vec<String>>) -> Self {
+    pub fn new(command: Option<Vec<String>>, webhook: Option<Webhook>) -> Self {
         Self {
             command,
+            webhook: webhook.map(Arc::new),
             turn: Arc::new(Semaphore::new(1)),
+            posting: Arc::new(Semaphore::new(1)),
             waiting: Arc::default(),
         }
     }
 
-    /// Tells; `false` when it could not be told. `text` is one line.
+    /// Tells; `false` when it could not be told on each way that is configured. `text` is one line.
     pub async fn tell(&self, text: String) -> bool {
         tracing::warn!(notice = text, "to be heard of");
-        let Some(command) = self.command.clone() else {
-            return true;
-        };
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let told = before < WAITING_MAX && self.in_turn(command, text).await;
+        let told = before < WAITING_MAX && {
+            let (ran, posted) = tokio::join!(self.run(text.clone()), self.post(&text));
+            ran && posted
+        };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         told
     }
 
-    async fn in_turn(&self, command: Vec<String>, text: String) -> bool {
+    async fn post(&self, text: &str) -> bool {
+        let Some(webhook) = &self.webhook else {
+            return true;
+        };
+        match self.posting.acquire().await {
+            Ok(_turn) => webhook.tell(text).await,
+            Err(_) => false,
+        }
+    }
+
+    async fn run(&self, text: String) -> bool {
+        let Some(command) = self.command.clone() else {
+            return true;
+        };
         let Ok(_turn) = self.turn.acquire().await else {
             return false;
         };
@@ -86,15 +108,19 @@ mod tests {
         let heard = place.path().join("heard");
         let script = format!("/bin/cat > {}", heard.display());
         let words = |script: &str| Some(["/bin/sh", "-c", script].map(str::to_owned).to_vec());
-        let notices = Notices::new(words(&script));
+        let notices = Notices::new(words(&script), None);
         assert!(notices.tell("{\"event\":\"test\"}".to_owned()).await);
         assert_eq!(
             std::fs::read_to_string(heard).unwrap(),
             "{\"event\":\"test\"}\n"
         );
-        assert!(!Notices::new(words("exit 1")).tell(String::new()).await);
+        assert!(
+            !Notices::new(words("exit 1"), None)
+                .tell(String::new())
+                .await
+        );
         let missing = Some(vec!["/no/such/program".to_owned()]);
-        assert!(!Notices::new(missing).tell(String::new()).await);
-        assert!(Notices::new(None).tell(String::new()).await);
+        assert!(!Notices::new(missing, None).tell(String::new()).await);
+        assert!(Notices::new(None, None).tell(String::new()).await);
     }
 }

@@ -5,7 +5,7 @@
 use super::clock::Clock;
 use super::tls_time::clock_time;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -54,10 +54,10 @@ pub struct Question<'a> {
     pub path: &'a str,
     /// Types of answers that are understood.
     pub accept: HeaderValue,
-    /// Further headers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Empty with GET.
     pub body: Vec<u8>,
+    /// Of the body, and who asks; none with GET.
+    pub headers: HeaderMap,
 }
 
 impl Outgoing {
@@ -197,12 +197,10 @@ impl Outgoing {
             .method(question.method)
             .uri(format!("{before}{}", question.path))
             .header(header::HOST, &self.authority)
-            .header(header::ACCEPT, question.accept);
-        for (name, value) in question.headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(Full::new(Bytes::from(question.body)));
-        let request = request.map_err(|error| error.to_string())?;
+            .header(header::ACCEPT, question.accept)
+            .body(Full::new(Bytes::from(question.body)))
+            .map_err(|error| error.to_string())?;
+        request.headers_mut().extend(question.headers);
         let answer = async {
             let answer = sender.send_request(request).await;
             let answer = answer.map_err(|error| error.to_string())?;

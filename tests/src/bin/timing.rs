@@ -101,6 +101,7 @@ async fn refused(caller: &Caller, guess: Guess, round: u64) -> f64 {
         user,
         password,
         code: "000000".into(),
+        validate_only: false,
     };
     let mut client = AuthServiceClient::new(caller.wire.bare());
     let began = Instant::now();

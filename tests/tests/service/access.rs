@@ -192,7 +192,12 @@ async fn a_sealed_daemon_answers_only_status_unseal_and_health() {
         .unwrap()
         .into_inner();
     let mut operator = callers[&'o'].system();
-    operator.seal(SealRequest {}).await.unwrap();
+    operator
+        .seal(SealRequest {
+            validate_only: false,
+        })
+        .await
+        .unwrap();
     let mut calls = Vec::new();
     for rpc in every() {
         if ["GetStatus", "Unseal"].contains(&rpc.method.as_str()) {
@@ -214,11 +219,13 @@ async fn a_sealed_daemon_answers_only_status_unseal_and_health() {
     }
     let wrong = UnsealRequest {
         passphrase: Bytes::from_static(b"not the passphrase"),
+        validate_only: false,
     };
     let refused = operator.unseal(wrong).await.unwrap_err();
     assert_eq!(reason(&refused), "UNSEAL_FAILED");
     let right = UnsealRequest {
         passphrase: passphrase(&installation),
+        validate_only: false,
     };
     let answer = operator.unseal(right).await.unwrap().into_inner();
     assert_eq!(answer.seal_state(), SealState::Unsealed);

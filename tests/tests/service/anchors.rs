@@ -7,7 +7,7 @@ use kms_tests::caller::context;
 use kms_tests::daemon::{Daemon, Installation, Role};
 use kms_tests::in_process::InProcess;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tlog::{Note, VerifierKey};
@@ -71,6 +71,12 @@ fn configure(installation: &Installation, min_anchors: usize, witnesses: &[(&Wit
     std::fs::write(&path, text).unwrap();
 }
 
+/// With modes and all.
+fn copy_disk(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
 async fn makes_entries(installation: &Installation, count: usize) {
     let daemon = installation.start();
     let service = daemon.caller(installation, Role::Service).await;
@@ -127,8 +133,7 @@ async fn a_whole_disk_put_back_stays_sealed() {
     configure(&installation, 1, &[(&witness, port)]);
     let data = installation.dir().join("data");
     let old = installation.scratch().join("old");
-    let copied = Command::new("cp").arg("-a").args([&data, &old]).status();
-    assert!(copied.unwrap().success());
+    copy_disk(&data, &old);
     // the second start shows the witness what the first has signed
     makes_entries(&installation, 5).await;
     makes_entries(&installation, 1).await;
@@ -148,6 +153,47 @@ async fn a_whole_disk_put_back_stays_sealed() {
     // an operator who knows why can overrule them, in the configuration
     configure(&installation, 0, &[(&witness, port)]);
     makes_entries(&installation, 1).await;
+}
+
+/// Root puts the disk back, silences its own daemon, and has another history signed by the same key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_second_host_refuses_a_fork_and_keeps_the_proof() {
+    let installation = Installation::new();
+    makes_entries(&installation, 5).await;
+    let witness = Witness::new(&installation, "elsewhere");
+    let serving = witness.serve(0);
+    let port = serving.address.port();
+    configure(&installation, 1, &[(&witness, port)]);
+    let data = installation.dir().join("data");
+    let old = installation.scratch().join("old");
+    copy_disk(&data, &old);
+    // the second start shows the witness what the first has signed
+    makes_entries(&installation, 5).await;
+    makes_entries(&installation, 1).await;
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&old, &data).unwrap();
+    configure(&installation, 0, &[]);
+    makes_entries(&installation, 40).await;
+    // the machine alone finds nothing wrong
+    verify(&installation, &audit(&installation), &[]).ok();
+    configure(&installation, 1, &[(&witness, port)]);
+    let daemon = installation.start();
+    let operator = daemon.caller(&installation, Role::Operator).await;
+    let status = operator.status().await.unwrap();
+    assert_eq!(status.seal_state(), SealState::Sealed);
+    let alarms = status.alarms.join("\n");
+    assert!(alarms.contains("are not those that it saw"), "{alarms}");
+    // signed by the log, and no extension of what the witness signed: both together prove the fork
+    let kept = witness.state.join("logs/kms-dev%2F1");
+    let kept = ["refused", "checkpoint"].map(|name| kept.join(name));
+    for kept in &kept {
+        let text = std::fs::read_to_string(kept).unwrap();
+        assert!(text.starts_with("kms-dev/1\n"), "{text}");
+    }
+    let before = ["--checkpoint", kept[1].to_str().unwrap()];
+    let said = verify(&installation, &audit(&installation), &before);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("the log was forked"), "{said:?}");
 }
 
 /// A way to a witness: whoever comes is hung up on until it is opened.

@@ -52,9 +52,16 @@ async fn live_through(process: &InProcess) {
     let service = daemon.caller(installation, Role::Service).await;
     call(&service).await;
     let operator = daemon.caller(installation, Role::Operator).await;
-    operator.system().seal(SealRequest {}).await.unwrap();
+    operator
+        .system()
+        .seal(SealRequest {
+            validate_only: false,
+        })
+        .await
+        .unwrap();
     let wrong = UnsealRequest {
         passphrase: "a guess".into(),
+        validate_only: false,
     };
     // over a connection of its own, which is introduced while sealed
     let stranger = daemon.caller(installation, Role::Operator).await;
@@ -62,6 +69,7 @@ async fn live_through(process: &InProcess) {
     assert_eq!(reason(&refused), "UNSEAL_FAILED");
     let right = UnsealRequest {
         passphrase: passphrase(installation),
+        validate_only: false,
     };
     operator.system().unseal(right).await.unwrap();
     call(&service).await;

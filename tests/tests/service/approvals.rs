@@ -2,7 +2,9 @@
 //! lives with it. The daemon is in this process, so that its clock can be moved over days.
 
 mod by_hand;
+mod roster;
 mod team;
+mod webhook;
 
 use kms_tests::console::Said;
 use std::fs;
@@ -196,7 +198,7 @@ async fn the_roster_changes_itself_only() {
 async fn a_new_approver_counts_after_a_day() {
     let mut team = Team::of_two("1h").await;
     team.letters();
-    team.bob_enrols();
+    team.bob_enrols(HOUR).await;
     let id = approval_of(&team.alice(&DESTROY_1));
     refused(&team.bob_approves(&id), "VOTE_REFUSED");
     team.pass(23 * HOUR).await;

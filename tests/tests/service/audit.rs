@@ -90,6 +90,7 @@ async fn a_batch_is_one_head_with_details() {
     };
     let request = GenerateDataKeysRequest {
         items: (0..1_000).map(item).collect(),
+        validate_only: false,
     };
     let answer = service.keys().generate_data_keys(request).await.unwrap();
     let id = request_id(answer.metadata());
@@ -109,6 +110,7 @@ async fn a_batch_is_one_head_with_details() {
         };
     let request = UnwrapDataKeysRequest {
         items: items.iter().enumerate().map(unwrap).collect(),
+        validate_only: false,
     };
     let opened = service
         .keys()
@@ -138,6 +140,7 @@ async fn limits_are_limits() {
     let refused = |status: tonic::Status| reason(&status);
     let too_many = GenerateDataKeysRequest {
         items: vec![GenerateDataKeyRequest::default(); 1_001],
+        validate_only: false,
     };
     let status = service
         .keys()

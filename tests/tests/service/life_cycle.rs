@@ -175,12 +175,16 @@ impl Scene {
         let mut datasets = self.operator.datasets();
         let name = DOOMED.to_owned();
         datasets
-            .disable_version(DisableVersionRequest { name })
+            .disable_version(DisableVersionRequest {
+                name,
+                validate_only: false,
+            })
             .await
             .unwrap();
         let request = ScheduleVersionDestructionRequest {
             name: DOOMED.into(),
             waiting_time: Some(duration(DAY * 7)),
+            validate_only: false,
         };
         let schedule = async |approval: Option<&String>| {
             let request = using(request.clone(), approval);
@@ -204,7 +208,10 @@ impl Scene {
 
     async fn restore(&self) -> Result<(), tonic::Status> {
         let name = DOOMED.to_owned();
-        let request = RestoreVersionRequest { name };
+        let request = RestoreVersionRequest {
+            name,
+            validate_only: false,
+        };
         self.operator
             .datasets()
             .restore_version(request)
@@ -214,7 +221,10 @@ impl Scene {
 
     async fn confirm(&self, now: Timestamp) -> Result<(), tonic::Status> {
         let now = Some(timestamp(now));
-        let request = ConfirmClockRequest { now };
+        let request = ConfirmClockRequest {
+            now,
+            validate_only: false,
+        };
         self.operator
             .system()
             .confirm_clock(request)
@@ -275,7 +285,10 @@ async fn a_restored_version_is_not_destroyed() {
     scene.advance(DAY * 30).await;
     scene.assert_stays(VersionState::Disabled).await;
     let name = DOOMED.to_owned();
-    let request = EnableVersionRequest { name };
+    let request = EnableVersionRequest {
+        name,
+        validate_only: false,
+    };
     scene
         .operator
         .datasets()

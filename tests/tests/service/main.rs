@@ -21,6 +21,8 @@ mod auditor;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod dry_run;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod files;

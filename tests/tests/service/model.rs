@@ -277,7 +277,11 @@ impl Model {
         let state = self.people.get(&name).copied();
         let (done, next) = match self.random.random_range(0..8) {
             0 => {
-                let request = DestroyShredSecretRequest { selector, reason };
+                let request = DestroyShredSecretRequest {
+                    selector,
+                    reason,
+                    validate_only: false,
+                };
                 let answer = shred.destroy_shred_secret(request).await;
                 (
                     self.note(answer).map(drop),
@@ -285,7 +289,11 @@ impl Model {
                 )
             }
             1..=3 => {
-                let request = BlockShredSecretRequest { selector, reason };
+                let request = BlockShredSecretRequest {
+                    selector,
+                    reason,
+                    validate_only: false,
+                };
                 let answer = shred.block_shred_secret(request).await;
                 let next = state
                     .filter(|state| *state != Person::Destroyed)
@@ -293,7 +301,11 @@ impl Model {
                 (self.note(answer).map(drop), next)
             }
             _ => {
-                let request = UnblockShredSecretRequest { selector, reason };
+                let request = UnblockShredSecretRequest {
+                    selector,
+                    reason,
+                    validate_only: false,
+                };
                 let answer = shred.unblock_shred_secret(request).await;
                 let next = state
                     .filter(|state| *state != Person::Destroyed)

@@ -153,6 +153,7 @@ async fn the_hundredth_failure_stops_until_another_operator_unlocks() {
         user: "alice".into(),
         password: desk.person().password(),
         code: desk.code(0),
+        validate_only: false,
     };
     assert_eq!(why(other.clone().login(request).await), "OK");
     let bob = approver.wire.person().unwrap();
@@ -161,10 +162,12 @@ async fn the_hundredth_failure_stops_until_another_operator_unlocks() {
         user: "bob".into(),
         password: bob.password(),
         code: code(1),
+        validate_only: false,
     };
     let session = other.clone().login(request).await.unwrap().into_inner();
     let unlock = UnlockOperatorRequest {
         name: "operators/alice".into(),
+        validate_only: false,
     };
     let request = signed(unlock.clone(), &session, None);
     assert_eq!(
@@ -247,9 +250,15 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
     assert_eq!(who(&approver, &session).await, "SESSION_REQUIRED");
     assert_eq!(who(&service, &session).await, "DENIED");
     let mut auth = AuthServiceClient::new(desk.caller.wire.bare());
-    auth.logout(signed(LogoutRequest {}, &session, None))
-        .await
-        .unwrap();
+    auth.logout(signed(
+        LogoutRequest {
+            validate_only: false,
+        },
+        &session,
+        None,
+    ))
+    .await
+    .unwrap();
     assert_eq!(who(&desk.caller, &session).await, "SESSION_REQUIRED");
 
     let session = desk.try_code(&desk.code(0)).await.unwrap();
@@ -260,10 +269,14 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
         user: "bob".into(),
         password: bob.password(),
         code: code(0),
+        validate_only: false,
     };
     let bobs = other.login(request).await.unwrap().into_inner();
     let name = || "operators/alice".to_owned();
-    let disable = DisableOperatorRequest { name: name() };
+    let disable = DisableOperatorRequest {
+        name: name(),
+        validate_only: false,
+    };
     other
         .disable_operator(signed(disable, &bobs, Some(&code(1))))
         .await
@@ -275,13 +288,17 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
     // bob is the last who can administer operators, and gives himself nothing
     let disable = DisableOperatorRequest {
         name: "operators/bob".into(),
+        validate_only: false,
     };
     let refused = other
         .disable_operator(signed(disable, &bobs, Some(&code(2))))
         .await;
     assert_eq!(why(refused), "LAST_ADMINISTRATOR");
     desk.pass(60);
-    let enable = EnableOperatorRequest { name: name() };
+    let enable = EnableOperatorRequest {
+        name: name(),
+        validate_only: false,
+    };
     let request = signed(enable.clone(), &bobs, Some(&code(1)));
     let waits = other.enable_operator(request).await.unwrap_err();
     let pending = approval(&waits).unwrap();
@@ -322,6 +339,7 @@ async fn a_newcomer_enrols_with_another_implementation_and_logs_in() {
     let add = AddOperatorRequest {
         operator_id: "carol".into(),
         roles: vec!["key-admin".into()],
+        validate_only: false,
     };
     let adding = async |approval: Option<&String>| {
         let request = using(add.clone(), approval);
@@ -339,6 +357,7 @@ async fn a_newcomer_enrols_with_another_implementation_and_logs_in() {
         user: "carol".into(),
         enrolment_token: token.into(),
         password: password.into(),
+        validate_only: false,
     };
     assert_eq!(
         why(auth.begin_enrolment(begin(&token, "password1234")).await),
@@ -362,6 +381,7 @@ async fn a_newcomer_enrols_with_another_implementation_and_logs_in() {
         user: "carol".into(),
         enrolment_token: token.clone(),
         code,
+        validate_only: false,
     };
     assert_eq!(
         why(auth.confirm_enrolment(confirm("000000".into())).await),
@@ -381,6 +401,7 @@ async fn a_newcomer_enrols_with_another_implementation_and_logs_in() {
         user: "carol".into(),
         password: password.into(),
         code: code.into(),
+        validate_only: false,
     };
     let code = oathtool(&began.totp_secret, 30);
     let session = auth.login(login(&code)).await.unwrap().into_inner();

@@ -33,7 +33,7 @@ fn apply(installation: &Installation, policies: &[(&str, &str)]) -> Said {
     let directory = directory.to_str().unwrap();
     installation
         .kms(Role::Operator)
-        .run(&["policy", "apply", directory, "--output", "json"])
+        .insist(&["policy", "apply", directory, "--output", "json"])
 }
 
 /// A daemon under the least and these policies.

@@ -58,6 +58,7 @@ async fn destroy(operator: &Caller, scope: ShredSecretScope) -> ShredSecret {
     let request = DestroyShredSecretRequest {
         selector: select(scope),
         reason: "erasure request 17".into(),
+        validate_only: false,
     };
     let answer = operator
         .shred()
@@ -167,6 +168,7 @@ async fn a_block_is_lifted_and_a_destruction_is_not() {
     let request = BlockShredSecretRequest {
         selector: select(person("jane")),
         reason: "identity in doubt".into(),
+        validate_only: false,
     };
     scene
         .operator
@@ -178,6 +180,7 @@ async fn a_block_is_lifted_and_a_destruction_is_not() {
     let unblock = || UnblockShredSecretRequest {
         selector: select(person("jane")),
         reason: "identity shown".into(),
+        validate_only: false,
     };
     scene
         .operator
@@ -330,6 +333,7 @@ async fn many_secrets_do_not_fill_memory() {
         let request = CreateShredSecretsRequest {
             items: (0..1_000).map(item).collect(),
             request_id: Bytes::new(),
+            validate_only: false,
         };
         let answer = scene
             .service

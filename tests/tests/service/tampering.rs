@@ -119,6 +119,7 @@ async fn twelve_kinds_at_fifty_places_are_all_found() {
         put_back(&bench, place);
         foreign_key(&bench, place, deep);
         without_checkpoint(&bench, place, deep);
+        without_one_of_the_past(&bench, place);
     }
 }
 
@@ -198,6 +199,20 @@ fn without_checkpoint(bench: &Bench, place: usize, deep: bool) {
         Damage::NoCheckpoint
     };
     assert_eq!(bench.verify(&[]).unwrap_err().damage, expected, "{place}");
+}
+
+/// A checkpoint of the past is gone, and with it what narrows an edit down.
+fn without_one_of_the_past(bench: &Bench, place: usize) {
+    let mut kept = bench.kept();
+    let at = (place / SPAN).min(kept.len() - 2);
+    bench.keys.lay(&bench.dir(), &bench.entries);
+    drop(kept.remove(at));
+    put(&bench.dir(), &history_path(0), kept.concat().as_bytes());
+    let found = bench.verify(&[]).unwrap_err();
+    let size = (at + 1) * SPAN;
+    assert_eq!(found.damage, Damage::CheckpointMissing(size as u64));
+    let within = ((at * SPAN) as u64, size as u64 - 1);
+    assert_eq!(found.entries, Some(within), "{place}");
 }
 
 async fn bench() -> Bench {

@@ -12,6 +12,11 @@ pub enum Damage {
     /// The newest checkpoint is not among those of the past.
     #[error("the history of checkpoints lacks the newest one")]
     History,
+    /// A checkpoint of the past is gone.
+    #[error(
+        "the checkpoint of {0} entries, which the next one names, is missing from the history or stands out of order"
+    )]
+    CheckpointMissing(u64),
     /// A signature that does not count.
     #[error("{0}")]
     Untrusted(#[from] Untrusted),

@@ -28,6 +28,8 @@ pub(super) struct Pass<'a> {
     held: u64,
     /// Entries before it are not read.
     first: u64,
+    /// Size of the last checkpoint of the past that was read: the next one names it. `None` where reading began behind it.
+    before: Option<u64>,
 }
 
 impl<'a> Pass<'a> {
@@ -53,6 +55,7 @@ impl<'a> Pass<'a> {
             vouched: 0,
             held: 0,
             first: 0,
+            before: Some(0),
         }
     }
 
@@ -63,6 +66,9 @@ impl<'a> Pass<'a> {
         self.claim(kept, true)?;
         self.edge = Edge::resume(first, |tile| self.hashes(tile))?;
         self.first = first;
+        if history_path(first) != history_path(0) {
+            self.before = None;
+        }
         self.claims = self.claims.split_off(&first);
         Ok(())
     }
@@ -213,12 +219,25 @@ impl<'a> Pass<'a> {
             let past = self.keys.signed(&note);
             let past = past.map_err(|error| Found::nowhere(Damage::Untrusted(error)))?;
             has_newest |= past == self.newest;
+            self.follow(Checkpoint::before(note.text()), past.size)?;
             self.claim(past, false)?;
         }
         if !has_newest && history_path(self.newest.size) == path {
             return Err(Found::nowhere(Damage::History));
         }
         Ok(())
+    }
+
+    /// Whether the checkpoint of `size` follows the one read last, as far as it says which it follows.
+    fn follow(&mut self, names: Option<u64>, size: u64) -> Result<(), Found> {
+        let before = self.before.replace(size);
+        match (before, names) {
+            (Some(before), Some(names)) if before != names => {
+                let damage = Damage::CheckpointMissing(names);
+                Err(Found::between(before.min(names), before.max(names), damage))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Compares with what was signed at this size.

@@ -1,8 +1,9 @@
 //! The requests that can wait for approval, field by field. Each message is taken apart whole: a field that is not
 //! shown does not compile.
 
+use crate::exit::printable;
 use crate::output::{duration, hex, time};
-use kms_client::proto::v1;
+use kms_client::proto::{DryRun, v1};
 use prost::Message;
 
 /// A request as people read it, and encoded again from what was read.
@@ -17,8 +18,16 @@ fn field(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-fn read<M: Message + Default>(bytes: &[u8], show: impl FnOnce(M) -> Fields) -> Option<Shown> {
+fn read<M>(bytes: &[u8], show: impl FnOnce(M) -> Fields) -> Option<Shown>
+where
+    M: Message + Default + Clone + PartialEq + DryRun,
+{
     let message = M::decode(bytes).ok()?;
+    // what waits is never a dry run: the flag is no part of what is approved
+    let mut flagged = message.clone();
+    if !flagged.only_validate() || flagged == message {
+        return None;
+    }
     let encoded = message.encode_to_vec();
     Some(Shown {
         fields: show(message),
@@ -33,40 +42,68 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
         "UpdateDataset" => read(bytes, update),
         "DestroyShredSecret" => read(bytes, destroy),
         "AnonymiseMonth" => read(bytes, |message| {
-            let v1::AnonymiseMonthRequest { month } = message;
+            let v1::AnonymiseMonthRequest {
+                month,
+                validate_only: _,
+            } = message;
             vec![field("month", month)]
         }),
         "AddOperator" => read(bytes, |message| {
-            let v1::AddOperatorRequest { operator_id, roles } = message;
+            let v1::AddOperatorRequest {
+                operator_id,
+                roles,
+                validate_only: _,
+            } = message;
             vec![
                 field("operator_id", operator_id),
                 field("roles", roles.join(", ")),
             ]
         }),
         "SetOperatorRoles" => read(bytes, |message| {
-            let v1::SetOperatorRolesRequest { name, roles } = message;
+            let v1::SetOperatorRolesRequest {
+                name,
+                roles,
+                validate_only: _,
+            } = message;
             vec![field("name", name), field("roles", roles.join(", "))]
         }),
         "EnableOperator" => read(bytes, |message| {
-            let v1::EnableOperatorRequest { name } = message;
+            let v1::EnableOperatorRequest {
+                name,
+                validate_only: _,
+            } = message;
             vec![field("name", name)]
         }),
         "ResetOperatorMfa" => read(bytes, |message| {
-            let v1::ResetOperatorMfaRequest { name } = message;
+            let v1::ResetOperatorMfaRequest {
+                name,
+                validate_only: _,
+            } = message;
             vec![field("name", name)]
         }),
         "RemoveOperator" => read(bytes, |message| {
-            let v1::RemoveOperatorRequest { name } = message;
+            let v1::RemoveOperatorRequest {
+                name,
+                validate_only: _,
+            } = message;
             vec![field("name", name)]
         }),
         "AddApproverKey" => read(bytes, |message| {
-            let v1::AddApproverKeyRequest { public_key } = message;
+            let v1::AddApproverKeyRequest {
+                public_key,
+                validate_only: _,
+            } = message;
             vec![field("public_key", public_key)]
         }),
         "DeclareRoster" => read(bytes, declare),
+        "ApplyPolicies" => read(bytes, apply),
         "RecoverOperator" => read(bytes, |message| {
             // shown or kept it has no passphrase
-            let v1::RecoverOperatorRequest { user, passphrase } = message;
+            let v1::RecoverOperatorRequest {
+                user,
+                passphrase,
+                validate_only: _,
+            } = message;
             vec![
                 field("user", user),
                 field(
@@ -90,7 +127,11 @@ fn optional(value: Option<&prost_types::Duration>) -> String {
 }
 
 fn schedule(message: v1::ScheduleVersionDestructionRequest) -> Fields {
-    let v1::ScheduleVersionDestructionRequest { name, waiting_time } = message;
+    let v1::ScheduleVersionDestructionRequest {
+        name,
+        waiting_time,
+        validate_only: _,
+    } = message;
     let waiting = waiting_time.as_ref();
     let waiting = waiting.map_or_else(
         || "the default, 30 days".to_owned(),
@@ -103,6 +144,7 @@ fn update(message: v1::UpdateDatasetRequest) -> Fields {
     let v1::UpdateDatasetRequest {
         dataset,
         update_mask,
+        validate_only: _,
     } = message;
     let mut fields = Vec::new();
     if let Some(mask) = update_mask {
@@ -168,7 +210,11 @@ fn number(value: u32) -> Option<String> {
 
 fn destroy(message: v1::DestroyShredSecretRequest) -> Fields {
     use v1::shred_secret_selector::By;
-    let v1::DestroyShredSecretRequest { selector, reason } = message;
+    let v1::DestroyShredSecretRequest {
+        selector,
+        reason,
+        validate_only: _,
+    } = message;
     let mut fields = vec![field("reason", reason)];
     match selector.and_then(|selector| selector.by) {
         None => {}
@@ -191,8 +237,31 @@ fn destroy(message: v1::DestroyShredSecretRequest) -> Fields {
     fields
 }
 
+/// Line by line, as the texts lie in their files: nothing in them can look like a line of ours.
+fn apply(message: v1::ApplyPoliciesRequest) -> Fields {
+    let v1::ApplyPoliciesRequest {
+        texts,
+        fingerprint,
+        replaces,
+        validate_only: _,
+    } = message;
+    let mut fields = vec![field("fingerprint", fingerprint)];
+    if replaces != 0 {
+        fields.push(field("replaces", replaces.to_string()));
+    }
+    for v1::PolicyText { name, text } in texts {
+        for (number, line) in text.split('\n').enumerate() {
+            fields.push(field(&format!("{name}:{}", number + 1), printable(line)));
+        }
+    }
+    fields
+}
+
 fn declare(message: v1::DeclareRosterRequest) -> Fields {
-    let v1::DeclareRosterRequest { rules } = message;
+    let v1::DeclareRosterRequest {
+        rules,
+        validate_only: _,
+    } = message;
     let Some(rules) = rules else {
         return Vec::new();
     };

@@ -154,6 +154,7 @@ mod tests {
             method: "RemoveOperator".into(),
             request: v1::RemoveOperatorRequest {
                 name: "operators/bob".into(),
+                validate_only: false,
             }
             .encode_to_vec(),
             etag: [0x33; 32],

@@ -90,13 +90,20 @@ impl Approval {
             Self::Approve(approve) => approve.run(session).await,
             Self::Reject { which, reason } => {
                 let name = which.name();
-                let request = v1::RejectApprovalRequest { name, reason };
+                let request = v1::RejectApprovalRequest {
+                    name,
+                    reason,
+                    validate_only: false,
+                };
                 let shown = approval!(session, reject_approval, request);
                 session.show(&ApprovalReport::new(&shown, None))
             }
             Self::Cancel(which) => {
                 let name = which.name();
-                let request = v1::CancelApprovalRequest { name };
+                let request = v1::CancelApprovalRequest {
+                    name,
+                    validate_only: false,
+                };
                 let shown = approval!(session, cancel_approval, request);
                 session.show(&ApprovalReport::new(&shown, None))
             }
@@ -147,7 +154,10 @@ impl Declare {
         session.show(&report::RulesReport::new(&rules))?;
         session.agree_to("Take these rules into force?", "roster", &self.confirmation)?;
         let rules = Some(rules);
-        let request = v1::DeclareRosterRequest { rules };
+        let request = v1::DeclareRosterRequest {
+            rules,
+            validate_only: false,
+        };
         let answer = call!(session, once approval_service_client::ApprovalServiceClient.declare_roster, request)?;
         session.note(&format!("in force; mode {}", report::mode(answer.mode())));
         Ok(())

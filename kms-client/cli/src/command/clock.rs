@@ -51,6 +51,7 @@ impl Clock {
         }
         let request = v1::ConfirmClockRequest {
             now: Some(proto_time(confirm.now.unwrap_or_else(Timestamp::now))),
+            validate_only: false,
         };
         call!(session, once system_service_client::SystemServiceClient.confirm_clock, request)?;
         session.note("confirmed: irreversible timers run");

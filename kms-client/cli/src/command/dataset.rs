@@ -160,6 +160,7 @@ impl Create {
             policy: Some(self.policy.proto()),
             request_id: make_request_id()?.to_vec().into(),
             deletion_protection: self.deletion_protection.map(|switch| switch == Switch::On),
+            validate_only: false,
         };
         let answer = call!(session, repeat dataset_service_client::DatasetServiceClient.create_dataset, request);
         let answer = answer.map_err(|failure| failure.about(&self.dataset))?;
@@ -182,6 +183,7 @@ impl Update {
                 deletion_protection: self.deletion_protection == Some(Switch::On),
                 ..v1::Dataset::default()
             }),
+            validate_only: false,
         };
         let answer = call!(session, once dataset_service_client::DatasetServiceClient.update_dataset, request);
         let answer = answer.map_err(|failure| failure.about(&self.dataset))?;

@@ -108,7 +108,7 @@ impl OneVersion {
 macro_rules! change_version {
     ($session:expr, $which:expr, $method:ident, $request:ident) => {{
         let name = $which.resource();
-        let request = v1::$request { name };
+        let request = v1::$request { name, ..Default::default() };
         let answer =
             call!($session, once dataset_service_client::DatasetServiceClient.$method, request);
         $which.show($session, answer.map(|answer| answer.version))
@@ -187,6 +187,7 @@ impl Rotate {
                     name,
                     reason,
                     request_id,
+                    validate_only: false,
                 };
                 let answer = call!(session, repeat dataset_service_client::DatasetServiceClient.emergency_rotate_dataset, request);
                 let answer = answer.map_err(|failure| failure.about(&self.dataset))?;
@@ -196,7 +197,11 @@ impl Rotate {
                 RotationReport::new(&present(answer.version)?, answer.marked_versions)
             }
             None => {
-                let request = v1::RotateDatasetRequest { name, request_id };
+                let request = v1::RotateDatasetRequest {
+                    name,
+                    request_id,
+                    validate_only: false,
+                };
                 let answer = call!(session, repeat dataset_service_client::DatasetServiceClient.rotate_dataset, request);
                 let answer = answer.map_err(|failure| failure.about(&self.dataset))?;
                 RotationReport::new(&present(answer.version)?, Vec::new())
@@ -216,6 +221,7 @@ impl Destroy {
         let request = v1::ScheduleVersionDestructionRequest {
             name: self.which.resource(),
             waiting_time: self.wait.map(proto_duration),
+            validate_only: false,
         };
         let answer = call!(session, once dataset_service_client::DatasetServiceClient.schedule_version_destruction, request);
         self.which

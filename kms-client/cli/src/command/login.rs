@@ -66,7 +66,9 @@ impl Logout {
             session.note("nobody was logged in");
             return Ok(());
         };
-        let request = v1::LogoutRequest {};
+        let request = v1::LogoutRequest {
+            validate_only: false,
+        };
         let ended: Result<v1::LogoutResponse, Failure> =
             call!(session, once auth_service_client::AuthServiceClient.logout, request);
         operator.set_token(None);

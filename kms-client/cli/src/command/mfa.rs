@@ -59,6 +59,7 @@ impl Enroll {
             user: self.user.clone(),
             enrolment_token: self.token.clone(),
             password: password.to_string(),
+            validate_only: false,
         };
         let began =
             call!(session, once auth_service_client::AuthServiceClient.begin_enrolment, request)?;
@@ -86,6 +87,7 @@ impl Enroll {
             user: self.user,
             enrolment_token: self.token,
             code,
+            validate_only: false,
         };
         let enrolled =
             call!(session, once auth_service_client::AuthServiceClient.confirm_enrolment, request)?;

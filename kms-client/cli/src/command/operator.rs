@@ -99,7 +99,7 @@ fn resource(name: &str) -> String {
 /// Calls a method that takes a name and answers an operator.
 macro_rules! change {
     ($session:expr, $method:ident, $request:ident { $($field:ident: $value:expr),+ }) => {{
-        let request = v1::$request { $($field: $value),+ };
+        let request = v1::$request { $($field: $value,)+ ..Default::default() };
         call!($session, once auth_service_client::AuthServiceClient.$method, request)?
     }};
 }

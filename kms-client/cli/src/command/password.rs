@@ -45,6 +45,7 @@ impl Password {
         let request = v1::ChangePasswordRequest {
             old_password: old.to_string(),
             new_password: new.to_string(),
+            validate_only: false,
         };
         call!(session, once auth_service_client::AuthServiceClient.change_password, request)?;
         if let Some(operator) = session.client().await?.operator() {

@@ -96,7 +96,7 @@ impl Policy {
     /// The first text that is broken, with file and line; the service's; not allowed, for a test.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self {
-            Self::Check(check) => check.run(session),
+            Self::Check(check) => check.run(session).await,
             Self::Apply(apply) => apply.run(session).await,
             Self::Show(show) => show.run(session).await,
             Self::Test(test) => test.run(session).await,
@@ -117,6 +117,7 @@ impl Apply {
             texts: texts.into_iter().map(text).collect(),
             fingerprint,
             replaces: self.replaces.unwrap_or(0),
+            validate_only: false,
         };
         let answer = call!(session, once policy_service_client::PolicyServiceClient.apply_policies, request)?;
         session.show(&Applied::from(answer))

@@ -16,7 +16,9 @@ impl Seal {
     /// # Errors
     /// The service's.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
-        let request = v1::SealRequest {};
+        let request = v1::SealRequest {
+            validate_only: false,
+        };
         call!(session, once system_service_client::SystemServiceClient.seal, request)?;
         session.note("sealed; `kms unseal` opens it again");
         Ok(())

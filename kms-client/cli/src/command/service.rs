@@ -96,8 +96,14 @@ impl Service {
             Self::Add(add) => add.run(session).await,
             Self::List => list(session).await,
             Self::Revoke(revoke) => revoke.run(session).await,
-            Self::Enroll(enroll) => enroll.run(session).await,
-            Self::Renew(renew) => renew.run(session).await,
+            Self::Enroll(enroll) => {
+                session.has_no_dry_run()?;
+                enroll.run(session).await
+            }
+            Self::Renew(renew) => {
+                session.has_no_dry_run()?;
+                renew.run(session).await
+            }
         }
     }
 }
@@ -114,6 +120,7 @@ impl Add {
             service_id: id.to_owned(),
             purpose: purpose.into(),
             again: self.again,
+            validate_only: false,
         };
         let answer = call!(session, once identity_service_client::IdentityServiceClient.add_service, request)?;
         let profile = Profile::load(session.profile()?)?;
@@ -138,6 +145,7 @@ impl Revoke {
         session.confirm(&what, &self.name, &self.confirmation)?;
         let request = v1::RevokeServiceRequest {
             name: resource(&self.name),
+            validate_only: false,
         };
         let answer = call!(session, once identity_service_client::IdentityServiceClient.revoke_service, request)?;
         session.show(&Shown::from(present(answer.service)?))

@@ -78,12 +78,20 @@ impl Shred {
             Self::Show { selector } => get(session, selector.proto()).await?,
             Self::Block(Restrict { selector, reason }) => {
                 let selector = Some(selector.proto());
-                let request = v1::BlockShredSecretRequest { selector, reason };
+                let request = v1::BlockShredSecretRequest {
+                    selector,
+                    reason,
+                    validate_only: false,
+                };
                 call!(session, once shred_service_client::ShredServiceClient.block_shred_secret, request)?.secret
             }
             Self::Unblock(Restrict { selector, reason }) => {
                 let selector = Some(selector.proto());
-                let request = v1::UnblockShredSecretRequest { selector, reason };
+                let request = v1::UnblockShredSecretRequest {
+                    selector,
+                    reason,
+                    validate_only: false,
+                };
                 call!(session, once shred_service_client::ShredServiceClient.unblock_shred_secret, request)?.secret
             }
             Self::Destroy(destroy) => destroy.run(session).await?,
@@ -129,6 +137,7 @@ impl Create {
                     .unwrap_or_default(),
             }],
             request_id: make_request_id()?.to_vec().into(),
+            validate_only: false,
         };
         let answer = call!(session, repeat shred_service_client::ShredServiceClient.create_shred_secrets, request)?;
         let result = present(answer.results.into_iter().next())?;
@@ -152,6 +161,7 @@ impl Destroy {
         let request = v1::DestroyShredSecretRequest {
             selector: Some(self.selector.proto()),
             reason: self.reason,
+            validate_only: false,
         };
         let answer = call!(session, once shred_service_client::ShredServiceClient.destroy_shred_secret, request)?;
         Ok(answer.secret)

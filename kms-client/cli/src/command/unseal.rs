@@ -42,6 +42,7 @@ impl Unseal {
         };
         let request = v1::UnsealRequest {
             passphrase: passphrase.into(),
+            validate_only: false,
         };
         let answer =
             call!(session, once system_service_client::SystemServiceClient.unseal, request)?;

@@ -66,6 +66,14 @@ pub struct View<'a> {
     pub time_mark: TimeMark,
 }
 
+impl View<'_> {
+    /// The later of the clocks: what ends something asks it, so that no clock put back makes it last.
+    #[must_use]
+    pub fn latest(&self, now: Timestamp) -> Timestamp {
+        now.max(self.time_mark.high_water)
+    }
+}
+
 /// The caller's idempotency key, resolved.
 #[derive(Debug, Clone)]
 pub struct Idempotency {

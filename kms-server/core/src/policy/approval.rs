@@ -21,14 +21,18 @@ pub const WAITING: Duration = Duration::from_hours(24);
 /// Most people of a small team.
 pub const SMALL_TEAM_MAX: usize = 2;
 
-/// Actions that change who may act or approve. Marked wherever a roster is declared.
-pub const ROSTER: [Action; 6] = [
+/// After so long the first roster is no longer put together by one alone, declared or not.
+pub const FOUNDING: Duration = Duration::from_hours(24);
+
+/// Actions that change who may act or approve. Always marked, but while an installation is founded.
+pub const ROSTER: [Action; 7] = [
     Action::AddOperator,
     Action::EnableOperator,
     Action::ResetOperatorMfa,
     Action::SetOperatorRoles,
     Action::AddApproverKey,
     Action::DeclareRoster,
+    Action::ApplyPolicies,
 ];
 
 /// Actions whose mark can be chosen, beside [`ROSTER`]; all but the last are marked by default.
@@ -85,6 +89,15 @@ impl ApprovalRules {
         self.required
             .insert(*action, count.ok_or("must be 1 to 16")?);
         Ok(())
+    }
+
+    /// These, with at least one approver for whatever changes who may act or approve.
+    #[must_use]
+    pub fn with_roster(mut self) -> Self {
+        for action in ROSTER {
+            self.required.entry(action).or_insert(NonZeroU8::MIN);
+        }
+        self
     }
 
     /// Most approvers that anything asks for.

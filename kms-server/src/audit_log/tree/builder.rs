@@ -246,7 +246,9 @@ impl Builder {
             size: growing.edge.size(),
             root: growing.edge.root(),
         };
-        let text = checkpoint.text();
+        // what the files have lost the store still knows: whoever takes all of them away shows
+        let before = self.last.as_ref().or(self.head.as_ref());
+        let text = checkpoint.text_after(before.map_or(0, |before| before.size));
         let signature = signer.key.sign(text.as_bytes());
         let note = format!("{text}\n{}", signature_line(&signer.verifier, &signature));
         if !Note::parse(&note).is_ok_and(|note| note.is_signed_by(&signer.verifier)) {

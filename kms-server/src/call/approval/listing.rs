@@ -52,8 +52,8 @@ impl Operation for List {
         input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
-        let rules = rules(&scene.view, scene.rules);
         let now = scene.moment.now;
+        let rules = rules(&scene.view, scene.rules, now);
         let rest = scene.view.snapshot.approvals.after(input.after);
         let mut rest = rest.filter(|kept| {
             input.all || standing(&scene.view, &rules, &kept.record, now) != Standing::Over

@@ -10,6 +10,7 @@ use kms_core::engine::{Snapshot, View};
 use kms_core::key::record::{ApprovalRecord, ApprovalState, ApproverRecord, Vote};
 use kms_core::name::OperatorName;
 use kms_core::policy::ApprovalRules;
+use kms_core::time::Timestamp;
 use kms_proto::v1;
 
 fn fingerprint(blob: &[u8]) -> String {
@@ -27,7 +28,7 @@ fn vote(vote: &&Vote) -> v1::Vote {
 /// With what counts now; without the bytes to be signed.
 pub(super) fn approval(scene: &Scene<'_>, record: &ApprovalRecord) -> v1::Approval {
     let (view, now) = (&scene.view, scene.moment.now);
-    let rules = rules(view, scene.rules);
+    let rules = rules(view, scene.rules, now);
     let state = match (record.state, standing(view, &rules, record, now)) {
         (ApprovalState::Rejected { .. }, _) => v1::ApprovalState::Rejected,
         (ApprovalState::Cancelled { .. }, _) => v1::ApprovalState::Cancelled,
@@ -88,8 +89,9 @@ pub(super) fn table(
 }
 
 /// The mode's name.
-pub(in crate::call) fn mode_of(snapshot: &Snapshot) -> v1::RosterMode {
-    match mode(snapshot) {
+pub(in crate::call) fn mode_of(snapshot: &Snapshot, now: Timestamp) -> v1::RosterMode {
+    match mode(snapshot, now) {
+        Mode::Founding => v1::RosterMode::Founding,
         Mode::Undeclared => v1::RosterMode::Undeclared,
         Mode::Quorum => v1::RosterMode::Quorum,
         Mode::SmallTeam { .. } => v1::RosterMode::SmallTeam,

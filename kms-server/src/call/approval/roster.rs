@@ -6,7 +6,6 @@ use crate::call::parse;
 use crate::call::render::{Renderer, timestamp};
 use kms_core::audit::{Detail, Outcome};
 use kms_core::cipher::ssh_signature::SignerKey;
-use kms_core::engine::approval::key::has_key;
 use kms_core::engine::approval::roster::rules;
 use kms_core::engine::approval::statement::etag;
 use kms_core::engine::approval::{add_key, declare, remove_key};
@@ -48,10 +47,10 @@ impl Operation for AddKey {
         Ok(Prepared::new(None, (authorised, key)))
     }
 
-    /// A first key belongs to the enrolment that the roster approved; another one is a change of the roster.
-    fn marked(input: &Self::Input<'_>, view: &View<'_>) -> Option<Marked> {
+    /// A first key too: whose word counts is the roster's affair.
+    fn marked(input: &Self::Input<'_>, _: &View<'_>) -> Option<Marked> {
         let name = OperatorName::parse_resource(input.0.principal().as_str()).ok()?;
-        has_key(view, &name).then(|| Marked {
+        Some(Marked {
             action: Self::ACTION,
             etag: etag(&[b"approver", name.as_str().as_bytes()]),
         })
@@ -138,16 +137,16 @@ impl Operation for Get {
         input: &Self::Input<'_>,
         scene: &Scene<'_>,
     ) -> Result<Decision<Self::Reply>, Refusal> {
-        let (view, caller) = (&scene.view, input.as_ref());
+        let (view, caller, now) = (&scene.view, input.as_ref(), scene.moment.now);
         let approvals = &view.snapshot.approvals;
         let approver = |kept: &kms_core::engine::snapshot::Kept<ApproverRecord>| {
             render::approver(&kept.record)
         };
         let declared = approvals.roster.as_ref();
         let reply = v1::GetRosterResponse {
-            mode: render::mode_of(view.snapshot).into(),
+            mode: render::mode_of(view.snapshot, view.latest(now)).into(),
             approvers: approvals.approvers().map(approver).collect(),
-            rules: Some(render::table(view, &rules(view, scene.rules), caller)),
+            rules: Some(render::table(view, &rules(view, scene.rules, now), caller)),
             configured: Some(render::table(view, scene.rules, caller)),
             declared_at: declared.map(|kept| timestamp(kept.record.declared_at)),
         };
@@ -204,10 +203,11 @@ impl Operation for Declare {
     }
 
     fn marked(_: &Self::Input<'_>, view: &View<'_>) -> Option<Marked> {
-        let roster = view.snapshot.approvals.roster.as_ref()?;
+        let roster = view.snapshot.approvals.roster.as_ref();
+        let revision = roster.map_or(0, |roster| roster.revision.0);
         Some(Marked {
             action: Self::ACTION,
-            etag: etag(&[b"roster", &roster.revision.0.to_be_bytes()]),
+            etag: etag(&[b"roster", &revision.to_be_bytes()]),
         })
     }
 
@@ -221,7 +221,7 @@ impl Operation for Declare {
 
     fn answer(_: &Self::Message, (): (), with: &Renderer<'_>) -> Self::Answer {
         v1::DeclareRosterResponse {
-            mode: render::mode_of(with.snapshot).into(),
+            mode: render::mode_of(with.snapshot, with.now).into(),
         }
     }
 }

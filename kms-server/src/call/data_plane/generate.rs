@@ -105,6 +105,9 @@ impl Operation for Batch {
         at: &At<'_>,
     ) -> Result<Prepared<Self::Input<'m>>, Refused> {
         limits::check_batch(message.items.len())?;
+        if message.items.iter().any(|item| item.validate_only) {
+            return Err(Refusal::field("items.validate_only", "the batch's, not an item's").into());
+        }
         let items: Vec<_> = message
             .items
             .iter()

@@ -114,6 +114,10 @@ impl Service {
             Reason::Sealed | Reason::AuditUnavailable | Reason::StoreUnavailable
         );
         match v1::RewrapRequest::decode(call.body.clone()) {
+            Ok(message) if refusal.reason == Reason::DryRun => Ok(v1::RewrapResponse {
+                reference: message.reference,
+                ..Default::default()
+            }),
             Ok(message) if !whole => Ok(v1::RewrapResponse {
                 reference: message.reference,
                 error: Some(render::item_error(&refusal)),

@@ -74,6 +74,7 @@ impl Service {
         let request = v1::RecoverOperatorRequest {
             user: name.as_str().to_owned(),
             passphrase: bytes::Bytes::new(),
+            validate_only: false,
         };
         let request = request.encode_to_vec();
         let none = Nothing::default();
@@ -102,10 +103,7 @@ impl Service {
         };
         let reply = self.change(lane, ticket, live, step).await?;
         let now = live.state.hold();
-        match (&reply, ticket.approval) {
-            (Ok(_), Some(id)) => self.tell_of("used", &now.snapshot, id),
-            _ => self.announce(ticket, &now.snapshot, None, &reply),
-        }
+        self.tell_of_use(ticket, &now.snapshot, &reply);
         Ok(v1::RecoverOperatorResponse {
             enrolment_token: reply?.to_string(),
             operator: now.snapshot.operators.get(name).map(rendered),

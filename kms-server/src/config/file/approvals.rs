@@ -1,6 +1,9 @@
 //! `[approvals]` and `[notices]`: what needs the word of others, and who tells people of it.
 
+use super::issuers::is_https;
+use crate::config::bounds::Places;
 use crate::config::bounds::{Problem, duration, number};
+use crate::config::{Notices, WebhookSettings};
 use kms_core::policy::ApprovalRules;
 use kms_core::policy::approval::{LIFE_DEFAULT, LIFE_MAX, LIFE_MIN};
 use serde::Deserialize;
@@ -36,7 +39,7 @@ pub(super) fn rules(
         .map(|text| duration(key, Some(text), DELAY_MIN, least..=LIFE_MAX))
         .transpose()?;
     if delay.is_some() && !tells && !dev_mode {
-        let problem = "needs notices.command: a delay that nobody hears of protects nobody";
+        let problem = "needs notices.command or notices.webhook: a delay that nobody hears of protects nobody";
         return Err(Problem::new(key, problem));
     }
     let mut rules = ApprovalRules {
@@ -53,14 +56,54 @@ pub(super) fn rules(
     Ok(rules)
 }
 
-pub(super) fn notice(command: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
-    match command {
-        Some(words) if !words.first().is_some_and(|it| it.starts_with('/')) => {
-            let problem = "must begin with the absolute path of a program";
-            Err(Problem::new("notices.command", problem))
-        }
-        other => Ok(other),
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct NoticesTable {
+    command: Option<Vec<String>>,
+    webhook: Option<String>,
+    webhook_ca: Option<String>,
+    webhook_bearer_file: Option<String>,
+}
+
+impl NoticesTable {
+    /// Whether anybody is told.
+    pub(super) const fn tells(&self) -> bool {
+        self.command.is_some() || self.webhook.is_some()
     }
+}
+
+pub(super) fn notices(table: NoticesTable, places: Places<'_>) -> Result<Notices, Problem> {
+    let absolute = |words: &Vec<String>| words.first().is_some_and(|it| it.starts_with('/'));
+    if table.command.as_ref().is_some_and(|words| !absolute(words)) {
+        let problem = "must begin with the absolute path of a program";
+        return Err(Problem::new("notices.command", problem));
+    }
+    let (ca, bearer) = (
+        table.webhook_ca.as_deref(),
+        table.webhook_bearer_file.as_deref(),
+    );
+    let webhook = match table.webhook {
+        Some(url) if !is_https(&url) => {
+            let problem = format!("is {url:?}, must be https://HOST[:PORT]/PATH");
+            return Err(Problem::new("notices.webhook", problem));
+        }
+        Some(url) => Some(WebhookSettings {
+            url,
+            ca: places.required("notices.webhook_ca", ca)?,
+            bearer_file: places.required("notices.webhook_bearer_file", bearer)?,
+        }),
+        None if ca.is_some() || bearer.is_some() => {
+            return Err(Problem::new(
+                "notices.webhook",
+                "is missing, and the rest of it is there",
+            ));
+        }
+        None => None,
+    };
+    Ok(Notices {
+        command: table.command,
+        webhook,
+    })
 }
 
 #[cfg(test)]
@@ -84,6 +127,33 @@ mod tests {
         assert_eq!(read(second, false, true), key);
         assert!(read(second, true, false).is_ok());
         assert_eq!(read("small_team_delay = \"0s\"", true, true), key);
+    }
+
+    #[test]
+    fn a_webhook_is_whole_or_not_there() {
+        let places = Places {
+            directory: std::path::Path::new("/etc/kms"),
+            credentials: None,
+        };
+        let read = |text: &str| {
+            let table: NoticesTable = toml::from_str(text).unwrap();
+            notices(table, places).map_err(|problem| problem.key)
+        };
+        let whole = "webhook = \"https://crm.example/kms\"\nwebhook_ca = \"ca.pem\"\nwebhook_bearer_file = \"token\"";
+        let webhook = read(whole).unwrap().webhook.unwrap();
+        assert_eq!(webhook.bearer_file, std::path::Path::new("/etc/kms/token"));
+        for (text, key) in [
+            (whole.replace("https", "http"), "notices.webhook"),
+            (whole.replace("webhook_ca", "#"), "notices.webhook_ca"),
+            (
+                whole.replace("webhook_bearer_file", "#"),
+                "notices.webhook_bearer_file",
+            ),
+            (whole.replace("webhook =", "#"), "notices.webhook"),
+            ("command = [\"mail\"]".to_owned(), "notices.command"),
+        ] {
+            assert_eq!(read(&text), Err(key.to_owned()), "{text}");
+        }
     }
 
     #[test]

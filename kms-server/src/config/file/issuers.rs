@@ -169,7 +169,7 @@ fn key_source(
 }
 
 /// No user, query or fragment: the URL stands in messages.
-fn is_https(url: &str) -> bool {
+pub(super) fn is_https(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else {
         return false;
     };

@@ -11,7 +11,7 @@ use crate::identity::trust::{BadFile, bad};
 use crate::system::clock::Clock;
 use crate::system::outgoing::{Outgoing, Question};
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kms_core::policy::{Authentication, Principal, Roles};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -239,8 +239,8 @@ async fn fetch(address: &Outgoing, clock: &dyn Clock) -> Result<Vec<u8>, String>
         method: Method::GET,
         path: "",
         accept: HeaderValue::from_static("application/jwk-set+json, application/json"),
-        headers: Vec::new(),
         body: Vec::new(),
+        headers: HeaderMap::new(),
     };
     let answer = address.ask(question, clock).await?;
     if answer.status != StatusCode::OK {

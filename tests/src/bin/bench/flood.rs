@@ -111,6 +111,7 @@ fn wrong(desk: usize, attempt: u64) -> Bytes {
         user: format!("nobody-{desk}-{attempt}"),
         password: "a guess".into(),
         code: "000000".into(),
+        validate_only: false,
     };
     request.encode_to_vec().into()
 }

@@ -137,7 +137,7 @@ fn start_under_policies(name: &'static str, more: Option<&str>) -> Side {
         std::fs::write(path, more).expect("a file");
         arguments.push("more.cedar");
     }
-    installation.kms(Role::Operator).run(&arguments).ok();
+    installation.kms(Role::Operator).insist(&arguments).ok();
     side
 }
 

@@ -89,10 +89,12 @@ pub(crate) fn body(method: &str) -> Bytes {
         "GenerateDataKey" => encode(&generate()),
         "GenerateDataKeys" => encode(&GenerateDataKeysRequest {
             items: vec![generate()],
+            validate_only: false,
         }),
         "UnwrapDataKey" => encode(&unwrap()),
         "UnwrapDataKeys" => encode(&UnwrapDataKeysRequest {
             items: vec![unwrap()],
+            validate_only: false,
         }),
         "Encrypt" => encode(&EncryptRequest {
             dataset: name(),
@@ -122,6 +124,7 @@ pub(crate) fn body(method: &str) -> Bytes {
             update_mask: Some(prost_types::FieldMask {
                 paths: vec!["deletion_protection".into()],
             }),
+            validate_only: false,
         }),
         "RotateDataset" => encode(&RotateDatasetRequest {
             name: name(),
@@ -136,12 +139,18 @@ pub(crate) fn body(method: &str) -> Bytes {
             parent: name(),
             ..Default::default()
         }),
-        "DisableVersion" => encode(&DisableVersionRequest { name: version() }),
+        "DisableVersion" => encode(&DisableVersionRequest {
+            name: version(),
+            validate_only: false,
+        }),
         "ScheduleVersionDestruction" => encode(&ScheduleVersionDestructionRequest {
             name: version(),
             ..Default::default()
         }),
-        "RestoreVersion" => encode(&RestoreVersionRequest { name: version() }),
+        "RestoreVersion" => encode(&RestoreVersionRequest {
+            name: version(),
+            validate_only: false,
+        }),
         other => other_body(other, reason()),
     }
 }
@@ -172,22 +181,29 @@ fn other_body(method: &str, reason: String) -> Bytes {
         "BlockShredSecret" => encode(&BlockShredSecretRequest {
             selector: selector(),
             reason,
+            validate_only: false,
         }),
         "UnblockShredSecret" => encode(&UnblockShredSecretRequest {
             selector: selector(),
             reason,
+            validate_only: false,
         }),
         "EnableVersion" => encode(&EnableVersionRequest {
             name: "datasets/files/versions/1".into(),
+            validate_only: false,
         }),
         "DestroyShredSecret" => encode(&DestroyShredSecretRequest {
             selector: selector(),
             reason,
+            validate_only: false,
         }),
         "GetStatus" => encode(&GetStatusRequest {}),
-        "Seal" => encode(&SealRequest {}),
+        "Seal" => encode(&SealRequest {
+            validate_only: false,
+        }),
         "Unseal" => encode(&UnsealRequest {
             passphrase: Bytes::from_static(b"x"),
+            validate_only: false,
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
         other => log_body(other),
@@ -201,7 +217,7 @@ fn cached_uses(wrapped_data_key: Bytes) -> Bytes {
             uses: 1,
             ..Default::default()
         }],
-        uncounted: 0,
+        ..Default::default()
     })
 }
 
@@ -213,9 +229,10 @@ fn log_body(method: &str) -> Bytes {
         "SummarizeEntries" => encode(&SummarizeEntriesRequest::default()),
         "GetAccess" => encode(&GetAccessRequest::default()),
         "ReportCachedUses" => cached_uses(blob(1)),
-        "RotateLogKey" => encode(&RotateLogKeyRequest {}),
+        "RotateLogKey" => encode(&RotateLogKeyRequest::default()),
         "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
             month: "1970-01".to_owned(),
+            validate_only: false,
         }),
         other => operator_body(other),
     }
@@ -229,11 +246,14 @@ fn operator_body(method: &str) -> Bytes {
             user: user(),
             ..Default::default()
         }),
-        "Logout" => encode(&LogoutRequest {}),
+        "Logout" => encode(&LogoutRequest {
+            validate_only: false,
+        }),
         "WhoAmI" => encode(&WhoAmIRequest {}),
         "ChangePassword" => encode(&ChangePasswordRequest {
             old_password: "wrong".into(),
             new_password: "plum-orbit-canyon-41-velvet".into(),
+            validate_only: false,
         }),
         "BeginEnrolment" => encode(&BeginEnrolmentRequest {
             user: user(),
@@ -247,16 +267,33 @@ fn operator_body(method: &str) -> Bytes {
         "AddOperator" => encode(&AddOperatorRequest {
             operator_id: "carol".into(),
             roles: vec!["auditor".into()],
+            validate_only: false,
         }),
         "ListOperators" => encode(&ListOperatorsRequest::default()),
-        "DisableOperator" => encode(&DisableOperatorRequest { name: name() }),
-        "EnableOperator" => encode(&EnableOperatorRequest { name: name() }),
-        "ResetOperatorMfa" => encode(&ResetOperatorMfaRequest { name: name() }),
-        "RemoveOperator" => encode(&RemoveOperatorRequest { name: name() }),
-        "UnlockOperator" => encode(&UnlockOperatorRequest { name: name() }),
+        "DisableOperator" => encode(&DisableOperatorRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        "EnableOperator" => encode(&EnableOperatorRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        "ResetOperatorMfa" => encode(&ResetOperatorMfaRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        "RemoveOperator" => encode(&RemoveOperatorRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        "UnlockOperator" => encode(&UnlockOperatorRequest {
+            name: name(),
+            validate_only: false,
+        }),
         "SetOperatorRoles" => encode(&SetOperatorRolesRequest {
             name: name(),
             roles: vec!["auditor".into()],
+            validate_only: false,
         }),
         other => approval_body(other),
     }
@@ -272,23 +309,31 @@ fn approval_body(method: &str) -> Bytes {
             name: name(),
             public_key: BASE64.decode(&line.as_bytes()[12..]).unwrap().into(),
             signature: Bytes::from_static(b"none"),
+            validate_only: false,
         }),
         "RejectApproval" => encode(&RejectApprovalRequest {
             name: name(),
             reason: "a test".into(),
+            validate_only: false,
         }),
-        "CancelApproval" => encode(&CancelApprovalRequest { name: name() }),
+        "CancelApproval" => encode(&CancelApprovalRequest {
+            name: name(),
+            validate_only: false,
+        }),
         "AddApproverKey" => encode(&AddApproverKeyRequest {
             public_key: line.into(),
+            validate_only: false,
         }),
         "RemoveApproverKey" => encode(&RemoveApproverKeyRequest {
             operator: "operators/nobody-here".into(),
             key_fingerprint: "SHA256:none".into(),
+            validate_only: false,
         }),
         "GetRoster" => encode(&GetRosterRequest {}),
         "RecoverOperator" => encode(&RecoverOperatorRequest {
             user: "nobody-here".into(),
             passphrase: Bytes::from_static(b"x"),
+            validate_only: false,
         }),
         "DeclareRoster" => encode(&DeclareRosterRequest::default()),
         "ApplyPolicies" => encode(&ApplyPoliciesRequest::default()),
@@ -308,10 +353,12 @@ fn service_body(method: &str) -> Bytes {
             service_id: "web".into(),
             purpose: ServicePurpose::Service.into(),
             again: false,
+            validate_only: false,
         }),
         "ListServices" => encode(&ListServicesRequest::default()),
         "RevokeService" => encode(&RevokeServiceRequest {
             name: "services/web".into(),
+            validate_only: false,
         }),
         "EnrolService" => encode(&EnrolServiceRequest::default()),
         "RenewService" => encode(&RenewServiceRequest::default()),

@@ -14,7 +14,13 @@ async fn anonymise(
     approval: Option<&String>,
 ) -> Result<prost_types::Timestamp, Status> {
     let month = month.to_owned();
-    let request = using(AnonymiseMonthRequest { month }, approval);
+    let request = using(
+        AnonymiseMonthRequest {
+            month,
+            validate_only: false,
+        },
+        approval,
+    );
     let answer = caller.audit().anonymise_month(request).await?;
     Ok(answer.into_inner().anonymise_time.unwrap())
 }

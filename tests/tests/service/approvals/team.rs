@@ -76,14 +76,18 @@ impl Team {
             "--output=json",
         ];
         let added = team.insist(&added).ok().json();
+        // while two are a small team
+        team.bob_enrols(SMALL_TEAM_DELAY * 2).await;
         team.carol_enrols(added["enrolment_token"].as_str().unwrap());
-        team.bob_enrols();
+        team.pass(25 * HOUR).await;
         let key = team.path("carol_ssh");
         make_openssh_key(&key);
         let public = key.with_extension("pub");
         let public = public.to_str().unwrap();
-        team.carol(&["approval", "key", "add", "--ssh-key", public])
-            .ok();
+        let add = ["approval", "key", "add", "--ssh-key", public];
+        let id = approval_of(&team.carol(&add));
+        team.bob_approves(&id).ok();
+        team.carol(&[&add[..], &["--approval", &id]].concat()).ok();
         team.pass(25 * HOUR).await;
         team
     }
@@ -142,15 +146,17 @@ impl Team {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Bob makes a key of his own and enrols it.
-    pub(crate) fn bob_enrols(&self) {
+    /// Bob makes a key of his own and enrols it, which waits so long.
+    pub(crate) async fn bob_enrols(&mut self, delay: Duration) {
         let (file, passphrase) = (self.path("bob.key"), self.passphrase());
         let file = file.to_str().unwrap();
         let key = ["--file", file, "--passphrase-file", &passphrase];
         let made = self.bob(&[&["approval", "key", "make"], &key[..]].concat());
         assert!(made.ok().out.starts_with("ssh-ed25519 "));
-        self.bob(&[&["approval", "key", "add"], &key[..]].concat())
-            .ok();
+        let add = [&["approval", "key", "add"], &key[..]].concat();
+        let id = approval_of(&self.bob(&add));
+        self.pass(delay).await;
+        self.bob(&[&add[..], &["--approval", &id]].concat()).ok();
     }
 
     pub(crate) fn bob_approves(&self, id: &str) -> Said {
@@ -241,6 +247,7 @@ impl Team {
             name,
             public_key: public_key.into(),
             signature: signature.into(),
+            validate_only: false,
         };
         let answer = approvals.approve(request).await;
         answer.map_or_else(|status| reason(&status), |_| "OK".to_owned())
@@ -316,7 +323,10 @@ impl Team {
             seconds: self.process.now().as_micros() / 1_000_000,
             nanos: 0,
         });
-        let request = ConfirmClockRequest { now };
+        let request = ConfirmClockRequest {
+            now,
+            validate_only: false,
+        };
         bob.system().confirm_clock(request).await.unwrap();
         self.jobs_pass().await;
     }

@@ -65,6 +65,7 @@ async fn change_everything(process: &InProcess, running: &Running) {
         let request = v1::SetOperatorRolesRequest {
             name: "operators/alice".into(),
             roles: vec!["key-admin".into()],
+            validate_only: false,
         };
         let request = using(request, approval);
         bob.auth().set_operator_roles(request).await
@@ -74,6 +75,7 @@ async fn change_everything(process: &InProcess, running: &Running) {
         let request = v1::AddOperatorRequest {
             operator_id: "carol".into(),
             roles: vec!["auditor".into()],
+            validate_only: false,
         };
         bob.auth().add_operator(using(request, approval)).await
     };
@@ -118,6 +120,7 @@ async fn a_day_is_told_as_it_was_after_everything_has_changed() {
     let bob = process.caller(&running, Role::Approver).await;
     let disable = v1::DisableOperatorRequest {
         name: "operators/carol".into(),
+        validate_only: false,
     };
     bob.auth().disable_operator(disable).await.unwrap();
     let auditor = process.caller(&running, Role::Auditor).await;

@@ -21,7 +21,10 @@ impl Model {
         let (done, next) = match self.random.random_range(0..4) {
             0 => {
                 let answer = datasets
-                    .disable_version(DisableVersionRequest { name })
+                    .disable_version(DisableVersionRequest {
+                        name,
+                        validate_only: false,
+                    })
                     .await;
                 (
                     self.note(answer).map(drop),
@@ -29,7 +32,12 @@ impl Model {
                 )
             }
             1 => {
-                let answer = datasets.enable_version(EnableVersionRequest { name }).await;
+                let answer = datasets
+                    .enable_version(EnableVersionRequest {
+                        name,
+                        validate_only: false,
+                    })
+                    .await;
                 (
                     self.note(answer).map(drop),
                     (state == Disabled).then_some(DecryptOnly),
@@ -39,6 +47,7 @@ impl Model {
                 let request = ScheduleVersionDestructionRequest {
                     name,
                     waiting_time: None,
+                    validate_only: false,
                 };
                 let answer = datasets.schedule_version_destruction(request).await;
                 let pending = answer.as_ref().err().and_then(approval);
@@ -60,7 +69,10 @@ impl Model {
             }
             _ => {
                 let answer = datasets
-                    .restore_version(RestoreVersionRequest { name })
+                    .restore_version(RestoreVersionRequest {
+                        name,
+                        validate_only: false,
+                    })
                     .await;
                 (
                     self.note(answer).map(drop),
@@ -88,6 +100,7 @@ impl Model {
         let request = ScheduleVersionDestructionRequest {
             name: format!("datasets/{}/versions/{}", DATASETS[dataset], at + 1),
             waiting_time: None,
+            validate_only: false,
         };
         let request = using(request, Some(&waited.approval));
         let answer = self

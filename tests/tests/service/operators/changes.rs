@@ -43,6 +43,7 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
         let request = SetOperatorRolesRequest {
             name: name(),
             roles: vec!["key-admin".into()],
+            validate_only: false,
         };
         bob.auth()
             .set_operator_roles(using(request, approval))
@@ -62,6 +63,7 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
     let change = |old: String| ChangePasswordRequest {
         old_password: old,
         new_password: new.into(),
+        validate_only: false,
     };
     let stale = signed(change(person.password()), &session, None);
     assert_eq!(why(auth.change_password(stale).await), "NEW_CODE_REQUIRED");
@@ -76,12 +78,16 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
         user: "alice".into(),
         password: new.into(),
         code,
+        validate_only: false,
     };
     let session = auth.login(login(person.code())).await.unwrap().into_inner();
 
     // a lost device: its codes are nobody's, and the next device enrols with the password that there is
     let reset = async |approval: Option<&String>| {
-        let request = ResetOperatorMfaRequest { name: name() };
+        let request = ResetOperatorMfaRequest {
+            name: name(),
+            validate_only: false,
+        };
         bob.auth()
             .reset_operator_mfa(using(request, approval))
             .await
@@ -94,6 +100,7 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
         user: "alice".into(),
         enrolment_token: token.clone(),
         password: new.into(),
+        validate_only: false,
     };
     let began = auth.begin_enrolment(begin).await.unwrap().into_inner();
     let step = person.present_step();
@@ -101,6 +108,7 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
         user: "alice".into(),
         enrolment_token: token,
         code: totp(&began.totp_secret, step - 1),
+        validate_only: false,
     };
     auth.confirm_enrolment(confirm).await.unwrap();
     let code = totp(&began.totp_secret, step);

@@ -61,6 +61,7 @@ impl Desk {
             user: user.into(),
             password: password.into(),
             code: code.into(),
+            validate_only: false,
         };
         let mut auth = AuthServiceClient::new(self.caller.wire.bare());
         Ok(auth.login(request).await?.into_inner())

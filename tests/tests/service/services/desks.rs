@@ -16,6 +16,7 @@ async fn who_am_i(client: &Client) -> Result<v1::WhoAmIResponse, Error> {
 async fn unseal(client: &Client, passphrase: Vec<u8>) -> Result<v1::UnsealResponse, Error> {
     let request = v1::UnsealRequest {
         passphrase: passphrase.into(),
+        validate_only: false,
     };
     let call = client.once(request, |channel, request| async move {
         SystemServiceClient::new(channel).unseal(request).await
@@ -59,9 +60,12 @@ async fn a_sealed_daemon_is_unsealed_from_a_desk_and_from_no_service() {
     let service = scene.client(&web).await;
     let desk = scene.production.desk(&scene.running).await;
     let alice = scene.alice().await;
-    let sealed = alice.once(v1::SealRequest {}, |channel, request| async move {
-        SystemServiceClient::new(channel).seal(request).await
-    });
+    let sealed = alice.once(
+        v1::SealRequest {
+            validate_only: false,
+        },
+        |channel, request| async move { SystemServiceClient::new(channel).seal(request).await },
+    );
     sealed.await.unwrap();
     assert_eq!(why(generate(&service).await), "SEALED");
     assert_eq!(why(renew_raw(&desk).await), "SEALED");

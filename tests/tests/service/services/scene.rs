@@ -62,6 +62,7 @@ pub(crate) async fn enrol_raw(
 ) -> Result<v1::EnrolServiceResponse, Error> {
     let request = v1::EnrolServiceRequest {
         certificate_request: certificate_request.into(),
+        validate_only: false,
     };
     let call = client.once(request, |channel, mut request| {
         let token = invitation.token.parse().unwrap();
@@ -81,6 +82,7 @@ pub(crate) async fn renew_raw(client: &Client) -> Result<v1::RenewServiceRespons
     let (_, request) = csr(&rcgen::PKCS_ED25519);
     let request = v1::RenewServiceRequest {
         certificate_request: request.into(),
+        validate_only: false,
     };
     let call = client.once(request, |channel, request| async move {
         IdentityServiceClient::new(channel)
@@ -173,6 +175,7 @@ impl Scene {
             service_id: name.to_owned(),
             purpose: purpose.into(),
             again,
+            validate_only: false,
         };
         self.production
             .add(client, request, self.running.address())
@@ -229,6 +232,7 @@ impl Scene {
     pub(crate) async fn revoke(&self, name: &str) -> Result<v1::RevokeServiceResponse, Error> {
         let request = v1::RevokeServiceRequest {
             name: format!("services/{name}"),
+            validate_only: false,
         };
         let call = self.alice.once(request, |channel, request| async move {
             IdentityServiceClient::new(channel)

@@ -61,15 +61,17 @@ impl Keys {
         self.instance.signed(&certificate.text())
     }
 
-    /// The checkpoint over the first `size` entries.
+    /// The checkpoint over the first `size` entries, a [`SPAN`] or less behind the one before.
     pub(super) fn checkpoint(&self, entries: &[Vec<u8>], size: usize) -> String {
+        let before = size.saturating_sub(1) / SPAN * SPAN;
         let mut edge = Edge::new();
         entries[..size]
             .iter()
             .for_each(|entry| edge.push(leaf_hash(entry), |_| {}));
         let (size, root) = (edge.size(), edge.root());
         let origin = "kms/1".to_owned();
-        self.log.signed(&Checkpoint { origin, size, root }.text())
+        let checkpoint = Checkpoint { origin, size, root };
+        self.log.signed(&checkpoint.text_after(before as u64))
     }
 
     /// The checkpoints that a log of so many entries has: each [`SPAN`], and at its end.

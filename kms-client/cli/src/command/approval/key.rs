@@ -49,6 +49,7 @@ impl Key {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self {
             Self::Make(make) => {
+                session.has_no_dry_run()?;
                 let path = make.path()?;
                 let passphrase = make.passphrase(session, true)?;
                 let pair = key_file::make(&path, &passphrase)?;
@@ -65,6 +66,7 @@ impl Key {
                 let request = v1::RemoveApproverKeyRequest {
                     operator: format!("operators/{}", bare.unwrap_or(&remove.operator)),
                     key_fingerprint: remove.fingerprint,
+                    validate_only: false,
                 };
                 let answer = call!(session, once approval_service_client::ApprovalServiceClient.remove_approver_key, request)?;
                 session.show(&ApproverReport::from(present(answer.approver)?))
@@ -88,7 +90,10 @@ impl Add {
                 ssh_signature::line(&ssh_signature::public_key(&pair))
             }
         };
-        let request = v1::AddApproverKeyRequest { public_key };
+        let request = v1::AddApproverKeyRequest {
+            public_key,
+            validate_only: false,
+        };
         let answer = call!(session, once approval_service_client::ApprovalServiceClient.add_approver_key, request)?;
         session.show(&ApproverReport::from(present(answer.approver)?))
     }

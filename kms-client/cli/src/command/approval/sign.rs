@@ -111,6 +111,7 @@ impl Approve {
             name: self.which.name(),
             public_key: signed.public_key.into(),
             signature: signed.signature.into(),
+            validate_only: false,
         };
         let now = approval!(session, approve, request);
         session.show(&ApprovalReport::new(&now, None))

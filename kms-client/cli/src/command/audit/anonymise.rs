@@ -39,6 +39,7 @@ impl Anonymise {
         session.confirm(&what, &month, &self.confirmation)?;
         let request = v1::AnonymiseMonthRequest {
             month: month.clone(),
+            validate_only: false,
         };
         let answer =
             call!(session, once audit_service_client::AuditServiceClient.anonymise_month, request)?;

@@ -22,7 +22,7 @@ impl RotateKey {
     /// # Errors
     /// The service's.
     pub(super) async fn run(self, session: &Session) -> Result<(), Failure> {
-        let request = v1::RotateLogKeyRequest {};
+        let request = v1::RotateLogKeyRequest::default();
         let answer =
             call!(session, once audit_service_client::AuditServiceClient.rotate_log_key, request)?;
         session.show(&Rotated {

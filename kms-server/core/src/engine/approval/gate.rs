@@ -1,7 +1,7 @@
 //! Where a marked call waits. It was allowed and would be done; without the word of others nothing of it is, but
 //! a pending approval. With it, that approval is used in the very transaction that does it.
 
-use super::roster::{Mode, mode, rules};
+use super::roster::{delay, rules};
 use super::standing::{Standing, counting, standing};
 use super::statement::{REQUEST_MAX, Statement};
 use super::{facts_of, note, replacing};
@@ -84,7 +84,7 @@ pub fn gate<R>(
     asked: &Asked<'_>,
     decision: Decision<R>,
 ) -> Result<Gated<R>, Refusal> {
-    let rules = rules(view, configured);
+    let rules = rules(view, configured, moment.now);
     let marked = rules.required(asked.action);
     let (Some(required), Some(_)) = (marked, &decision.change) else {
         return Ok(passed(decision));
@@ -98,10 +98,8 @@ pub fn gate<R>(
     if let Some(kept) = pending(view, asked, &rules, moment.now) {
         return Err(Refusal::pending(kept.record.id));
     }
-    let delay = match mode(view.snapshot) {
-        Mode::SmallTeam { delay } => Some(delay),
-        Mode::Undeclared | Mode::Quorum => None,
-    };
+    let asking = (asked.action, asked.requester);
+    let delay = delay(view, &rules, asking, moment.now);
     let record = record(view, moment, asked, (required.get(), rules.life, delay))?;
     Ok(waiting(action, record, about))
 }
@@ -140,7 +138,7 @@ pub(super) fn record(
     if asked.request.len() > REQUEST_MAX {
         return Err(Refusal::field(
             "request",
-            "at most 16 KiB where others must approve",
+            "at most 56 KiB where others must approve",
         ));
     }
     let all = view.snapshot.approvals.after(None);
@@ -155,7 +153,7 @@ pub(super) fn record(
         return Err(Reason::ResourceExhausted.into());
     }
     let id = ApprovalId(make_bytes(moment.keys).map_err(Reason::from)?);
-    let from = moment.now.max(view.time_mark.high_water);
+    let from = view.latest(moment.now);
     let ready_at = delay.map(|delay| from.saturating_add(delay));
     let expires_at = ready_at.unwrap_or(from).saturating_add(life);
     Ok(ApprovalRecord {

@@ -1,5 +1,5 @@
-//! The keys with which people approve. A first key belongs to the person's enrolment, which the roster approved;
-//! further ones are changes of the roster. Each counts only a day later, and belongs to one account alone.
+//! The keys with which people approve. Each is a change of the roster, counts only a day later, and belongs to one
+//! account alone.
 
 use super::operator;
 use crate::audit::{Detail, Facts, Outcome};
@@ -42,13 +42,6 @@ fn decided(
     }
 }
 
-/// Whether an operator has a key already: then another one is a change of the roster.
-#[must_use]
-pub fn has_key(view: &View<'_>, name: &OperatorName) -> bool {
-    let kept = view.snapshot.approvals.approver(name);
-    kept.is_some_and(|kept| !kept.record.keys.is_empty())
-}
-
 /// Enrols a key of one's own; it counts in a day.
 ///
 /// # Errors
@@ -86,7 +79,7 @@ pub fn add_key(
 
 /// When what begins now counts.
 fn waited(view: &View<'_>, now: Timestamp) -> Timestamp {
-    now.max(view.time_mark.high_water).saturating_add(WAITING)
+    view.latest(now).saturating_add(WAITING)
 }
 
 /// Takes a key away, at once.

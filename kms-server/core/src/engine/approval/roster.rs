@@ -5,15 +5,19 @@ use crate::audit::{Detail, Facts, Outcome};
 use crate::engine::snapshot::{Operator, Snapshot};
 use crate::engine::view::{Change, Decision, Moment, Refusal, View};
 use crate::key::record::{Expect, OperatorState, Record, RecordKey, RosterRecord, Write};
-use crate::policy::approval::SMALL_TEAM_MAX;
+use crate::name::PrincipalName;
+use crate::policy::approval::{DELAY_DEFAULT, FOUNDING, ROSTER, SMALL_TEAM_MAX};
 use crate::policy::{Action, ApprovalRules, Authorised, Role, Roles, act};
 use crate::reason::Reason;
+use crate::time::Timestamp;
 use std::time::Duration;
 
 /// How a missing approval is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Nobody declared the roster yet: who administers operators does so alone.
+    /// The first day: who administers operators puts the first roster together, alone.
+    Founding,
+    /// The day is over and nobody declared the roster: a delay stands in for whatever changes who may act.
     Undeclared,
     /// Approvals come from others, or not at all.
     Quorum,
@@ -33,11 +37,23 @@ fn acts(operator: &&Operator) -> bool {
         && acting.iter().any(|role| roles.contains(*role))
 }
 
-/// The mode now.
+/// Whether the installation is younger than [`FOUNDING`], by the later of the clocks. Operators' records stay for ever,
+/// so the oldest tells.
+fn is_founding(snapshot: &Snapshot, now: Timestamp) -> bool {
+    let all = snapshot.operators.after(None);
+    let founded = all.map(|operator| operator.record.created_at).min();
+    founded.is_none_or(|founded| now < founded.saturating_add(FOUNDING))
+}
+
+/// The mode at `now`, the later of the clocks.
 #[must_use]
-pub fn mode(snapshot: &Snapshot) -> Mode {
+pub fn mode(snapshot: &Snapshot, now: Timestamp) -> Mode {
     let Some(roster) = &snapshot.approvals.roster else {
-        return Mode::Undeclared;
+        return if is_founding(snapshot, now) {
+            Mode::Founding
+        } else {
+            Mode::Undeclared
+        };
     };
     let people = snapshot.operators.after(None).filter(acts);
     match roster.record.rules.delay {
@@ -48,17 +64,42 @@ pub fn mode(snapshot: &Snapshot) -> Mode {
     }
 }
 
-/// The rules in force: as the roster declared them. Before that, what is configured, but for what builds a roster.
+/// What stands in for a missing approval of what `requester` asks for; `None`: nothing does.
 #[must_use]
-pub fn rules(view: &View<'_>, configured: &ApprovalRules) -> ApprovalRules {
-    match &view.snapshot.approvals.roster {
-        Some(roster) => roster.record.rules.clone(),
-        None => {
+pub fn delay(
+    view: &View<'_>,
+    rules: &ApprovalRules,
+    (action, requester): (Action, &PrincipalName),
+    now: Timestamp,
+) -> Option<Duration> {
+    match mode(view.snapshot, view.latest(now)) {
+        Mode::SmallTeam { delay } => Some(delay),
+        Mode::Undeclared if ROSTER.contains(&action) => Some(rules.delay.unwrap_or(DELAY_DEFAULT)),
+        // where too few could approve it, a key is the way out: else nobody ever could again
+        Mode::Quorum if action == Action::AddApproverKey => {
+            let required = rules.required(action).map_or(1, |count| count.get());
+            let others = approvers(view, operator(requester).ok().as_ref());
+            (others < usize::from(required)).then_some(DELAY_DEFAULT)
+        }
+        Mode::Founding | Mode::Undeclared | Mode::Quorum => None,
+    }
+}
+
+/// The rules in force: as the roster declared them. Before that, what is configured; on the first day but for what
+/// builds a roster.
+#[must_use]
+pub fn rules(view: &View<'_>, configured: &ApprovalRules, now: Timestamp) -> ApprovalRules {
+    match (
+        &view.snapshot.approvals.roster,
+        mode(view.snapshot, view.latest(now)),
+    ) {
+        (Some(roster), _) => roster.record.rules.clone().with_roster(),
+        (None, Mode::Founding) => {
             let mut rules = configured.clone();
-            let builds = crate::policy::approval::ROSTER;
-            rules.required.retain(|action, _| !builds.contains(action));
+            rules.required.retain(|action, _| !ROSTER.contains(action));
             rules
         }
+        (None, _) => configured.clone().with_roster(),
     }
 }
 

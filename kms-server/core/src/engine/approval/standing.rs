@@ -1,7 +1,7 @@
 //! How far an approval is: whose votes count, whether they are enough, whether a small team's delay is over. Asked
 //! again whenever it matters: what counted yesterday may not today.
 
-use super::roster::{Mode, mode};
+use super::roster::delay;
 use crate::cipher::sha256;
 use crate::cipher::ssh_signature::SignerKey;
 use crate::engine::view::View;
@@ -38,7 +38,7 @@ pub fn known_time(view: &View<'_>, now: Timestamp, from: Timestamp, until: Times
 
 /// Whether it is past its end, by the later of the clocks.
 pub(super) fn is_expired(view: &View<'_>, record: &ApprovalRecord, now: Timestamp) -> bool {
-    now.max(view.time_mark.high_water) >= record.expires_at
+    view.latest(now) >= record.expires_at
 }
 
 /// Whether `name` may give a word with this key now.
@@ -92,8 +92,9 @@ pub fn standing(
         return Standing::Ready;
     }
     // a way back in is no team's affair: it always waits, and only that
-    let small = record.action == Action::RecoverOperator
-        || matches!(mode(view.snapshot), Mode::SmallTeam { .. });
+    let asking = (record.action, &record.requester);
+    let small =
+        record.action == Action::RecoverOperator || delay(view, rules, asking, now).is_some();
     match record.ready_at {
         Some(ready) if small => {
             if ready <= known_time(view, now, record.requested_at, ready) {

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// The only format so far.
 const FORMAT: u8 = 1;
 /// Most bytes of a request that can wait for others.
-pub const REQUEST_MAX: usize = 16 * 1024;
+pub const REQUEST_MAX: usize = 56 * 1024;
 
 /// What a signature says yes to.
 #[derive(Debug, Clone, Copy)]
