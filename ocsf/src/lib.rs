@@ -140,7 +140,7 @@ fn data(entry: &v1::AuditEntry, original_time: &str, origin: &str) -> Value {
             "operation": operation,
             "service": { "name": "kms.v1" },
             "request": { "uid": entry.request_id },
-            "response": { "code": i32::from(refused), "error": if refused { entry.outcome.as_str() } else { "" } },
+            "response": response(entry, refused),
         },
         "src_endpoint": endpoint(entry),
         "resources": resources(entry),
@@ -149,20 +149,32 @@ fn data(entry: &v1::AuditEntry, original_time: &str, origin: &str) -> Value {
     })
 }
 
+fn response(entry: &v1::AuditEntry, refused: bool) -> Value {
+    if refused {
+        json!({ "code": 1, "error": entry.outcome })
+    } else {
+        json!({ "code": 0 })
+    }
+}
+
 fn actor(entry: &v1::AuditEntry) -> Value {
     // OCSF: 1 a person, 3 a service
     let person = entry.principal.starts_with("operators/");
-    json!({
-        "user": {
-            "name": entry.principal,
-            "uid": entry.principal,
-            "type_id": if person { 1 } else { 3 },
-        },
+    let mut actor = json!({
+        "app_name": "kms",
         "session": {
             "uid": format!("{}/{}", entry.boot, entry.connection),
             "is_mfa": entry.mfa_age.is_some(),
         },
-    })
+    });
+    if !entry.principal.is_empty() {
+        actor["user"] = json!({
+            "name": entry.principal,
+            "uid": entry.principal,
+            "type_id": if person { 1 } else { 3 },
+        });
+    }
+    actor
 }
 
 fn endpoint(entry: &v1::AuditEntry) -> Value {
@@ -180,8 +192,11 @@ fn endpoint(entry: &v1::AuditEntry) -> Value {
 fn resources(entry: &v1::AuditEntry) -> Vec<Value> {
     let mut resources = Vec::new();
     if !entry.dataset.is_empty() {
-        let version = (entry.version > 0).then(|| entry.version.to_string());
-        resources.push(json!({ "type": "dataset", "name": entry.dataset, "version": version }));
+        let mut dataset = json!({ "type": "dataset", "name": entry.dataset });
+        if entry.version > 0 {
+            dataset["version"] = entry.version.to_string().into();
+        }
+        resources.push(dataset);
     }
     let secrets = entry.shred_secrets.iter();
     resources.extend(secrets.map(|hash| json!({ "type": "shred secret", "uid": hash })));

@@ -3,8 +3,11 @@
 use crate::audit_log::Logged;
 use crate::call::{Service, render};
 use crate::live::Live;
-use kms_core::audit::Outcome;
-use kms_core::audit::leaf::{Body, Entry, Head, Introduction, Personal, PersonalKey, PrincipalId};
+use kms_core::audit::leaf::{
+    Body, Entry, Head, Introduction, Personal, PersonalKey, PrincipalId, approval_of,
+};
+use kms_core::audit::{ApprovalFacts, Outcome};
+use kms_core::cipher::ssh_signature::SignerKey;
 use kms_core::codec::hex;
 use kms_core::engine::Snapshot;
 use kms_core::name::KeyId;
@@ -48,6 +51,7 @@ impl Service {
         answer.kind = kind(&entry.body).to_owned();
         answer.request_id = prefix.id.to_string();
         answer.change = prefix.change;
+        answer.approval = approval_of(entry).as_ref().map(approval);
         answer.node = prefix.at.node;
         answer.boot = hex(&prefix.at.boot.0);
         answer.uptime = Some(render::duration(prefix.at.monotonic));
@@ -122,6 +126,26 @@ impl Service {
                     id.to_string()
                 }
             })
+    }
+}
+
+/// On whose word a call rested, each signature checked.
+fn approval(facts: &ApprovalFacts) -> v1::EntryApproval {
+    let signature = |signature: &Box<[u8]>| {
+        let key = SignerKey::named_by(signature).ok();
+        let holds = key
+            .as_ref()
+            .is_some_and(|key| key.verify(&facts.statement, signature).is_ok());
+        v1::EntrySignature {
+            sshsig: signature.to_vec().into(),
+            key: key.map(|key| key.fingerprint()).unwrap_or_default(),
+            holds,
+        }
+    };
+    v1::EntryApproval {
+        name: format!("approvals/{}", facts.id),
+        statement_sha256: facts.statement.to_vec().into(),
+        signatures: facts.signatures.iter().map(signature).collect(),
     }
 }
 
