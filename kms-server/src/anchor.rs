@@ -7,6 +7,7 @@ mod witness;
 use crate::audit_log::{AuditLog, Signed};
 use crate::config::WitnessSettings;
 use crate::system::clock::Clock;
+use kms_core::cipher::signature::Fingerprint;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -216,6 +217,20 @@ impl Anchors {
     #[must_use]
     pub const fn needed(&self) -> usize {
         self.needed
+    }
+
+    /// What the daemon says of its log and of those who do not vouch for it: the beginning of what overrides them.
+    #[must_use]
+    pub fn standoff(&self, origin: &str, instance: Fingerprint) -> Option<String> {
+        let newest = self.newest(true).ok().flatten()?.checkpoint;
+        let (size, root) = (newest.size, newest.root);
+        let mut text = format!("kms-override/1\n{origin}\n{instance}\nlog {size} {root}\n");
+        for witness in &self.witnesses {
+            if let Some(word) = witness.word() {
+                text += &format!("anchor {} {word}\n", witness.name());
+            }
+        }
+        Some(text)
     }
 
     /// What an operator must hear of: who does not answer, and who contradicts.

@@ -12,6 +12,7 @@ use crate::seal::passphrase::Passphrase;
 use crate::seal::{Method, UnsealError};
 use crate::system::disk;
 use kms_core::audit::{Detail, Facts as EntryFacts, Outcome};
+use kms_core::engine::approval::overriding::Overriding;
 use kms_core::engine::approval::{Mode, mode};
 use kms_core::engine::{Change, Decision, Refusal};
 use kms_core::key::record::{Expect, Record, RecordKey, TimeMark, Write};
@@ -146,6 +147,7 @@ impl Service {
             status.alarms.push(text);
         }
         status.alarms.extend(self.gate.anchors().problems());
+        status.override_statement = self.gate.standoff().unwrap_or_default();
         if let Some(live) = live {
             self.live_status(&live, &mut status);
         }
@@ -287,12 +289,19 @@ impl Service {
         }
         dry_run::ends(ticket, Action::Unseal)?;
         let passphrase = Passphrase::new(Zeroizing::new(message.passphrase.to_vec()));
-        self.gate.unseal(passphrase).await.map_err(|error| {
+        let signatures: Vec<Vec<u8>> = message.signatures.iter().map(|it| it.to_vec()).collect();
+        let overriding = (!message.override_statement.is_empty()).then_some(Overriding {
+            statement: &message.override_statement,
+            signatures: &signatures,
+        });
+        let unsealed = self.gate.unseal_against(passphrase, overriding).await;
+        unsealed.map_err(|error| {
             tracing::error!(%error, "not unsealed");
             match error {
                 NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
                 NotUnsealed::Seal(_) => Reason::UnsealFailed,
                 NotUnsealed::NotAnchored(_) => Reason::NotAnchored,
+                NotUnsealed::NotOverridden(reason) => reason,
                 NotUnsealed::OtherInstance(_) | NotUnsealed::Open(_) => Reason::Internal,
             }
         })?;

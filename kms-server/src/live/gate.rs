@@ -10,8 +10,13 @@ use crate::seal::{Keyring, UnsealError};
 use crate::store::Store;
 use crate::system::clock::Clock;
 use arc_swap::ArcSwapOption;
+use kms_core::audit::ApprovalFacts;
 use kms_core::cipher::signature::Fingerprint;
+use kms_core::engine::View;
+use kms_core::engine::approval::overriding::{Overriding, overrides};
 use kms_core::entropy::Entropy;
+use kms_core::reason::Reason;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
@@ -47,7 +52,18 @@ pub struct Gate {
     changing: Mutex<()>,
     sealed: watch::Sender<bool>,
     /// What the anchors said at the last unseal, for an entry.
-    anchored: std::sync::Mutex<Option<String>>,
+    anchored: std::sync::Mutex<Option<Anchored>>,
+    /// What an override of them begins with, while they keep it sealed.
+    standoff: std::sync::Mutex<Option<String>>,
+}
+
+/// What the anchors said at unseal, and who overruled them.
+#[derive(Debug, Clone)]
+pub struct Anchored {
+    /// In words.
+    pub said: String,
+    /// The signatures that overruled them.
+    pub overridden: Option<ApprovalFacts>,
 }
 
 /// Why it stays sealed.
@@ -65,6 +81,9 @@ pub enum NotUnsealed {
     /// Those outside who remember the log do not vouch for it.
     #[error(transparent)]
     NotAnchored(#[from] NotAnchored),
+    /// They do not, and what was given does not overrule them.
+    #[error("the anchors are not overruled: {0}")]
+    NotOverridden(Reason),
 }
 
 impl Gate {
@@ -78,6 +97,7 @@ impl Gate {
             changing: Mutex::default(),
             sealed: watch::Sender::new(true),
             anchored: std::sync::Mutex::default(),
+            standoff: std::sync::Mutex::default(),
         }
     }
 
@@ -104,6 +124,19 @@ impl Gate {
     /// # Errors
     /// [`NotUnsealed`].
     pub async fn unseal(&self, passphrase: Passphrase) -> Result<(), NotUnsealed> {
+        self.unseal_against(passphrase, None).await
+    }
+
+    /// As [`Self::unseal`]; `overriding` is the approvers' word, should the anchors not vouch for the log. They are known
+    /// once the store is open; nobody else is served by it before this is decided.
+    ///
+    /// # Errors
+    /// [`NotUnsealed`].
+    pub async fn unseal_against(
+        &self,
+        passphrase: Passphrase,
+        overriding: Option<Overriding<'_>>,
+    ) -> Result<(), NotUnsealed> {
         let _one_at_a_time = self.changing.lock().await;
         let keyring = &self.parts.keyring;
         keyring
@@ -129,40 +162,86 @@ impl Gate {
         let opened = self.parts.home.spawn(open(parts)).await;
         let opened = opened.map_err(|error| OpenError::Audit(std::io::Error::other(error)))?;
         let live = opened?;
-        if let Err(refused) = self.ask_anchors(&live).await {
+        if let Err(refused) = self.ask_anchors(&live, overriding).await {
             live.close().await;
-            return Err(refused.into());
+            return Err(refused);
         }
         self.live.store(Some(live));
         self.sealed.send_replace(false);
         Ok(())
     }
 
-    async fn ask_anchors(&self, live: &Live) -> Result<(), NotAnchored> {
+    async fn ask_anchors(
+        &self,
+        live: &Live,
+        overriding: Option<Overriding<'_>>,
+    ) -> Result<(), NotUnsealed> {
         let anchors = &self.parts.anchors;
-        let confirmed = anchors
-            .confirm(&self.parts.audit, live.state.log_head().is_some())
-            .await?;
+        let was_signed = live.state.log_head().is_some();
+        let confirmed = anchors.confirm(&self.parts.audit, was_signed).await;
         let (configured, needed) = (anchors.configured(), anchors.needed());
-        *self.anchored() = match (configured, needed) {
-            (0, _) => None,
-            (_, 0) => Some("the anchors were not asked: audit.min_anchors is 0".to_owned()),
-            _ => Some(format!(
-                "{confirmed} of {configured} anchors vouch for the log, {needed} needed"
-            )),
+        let anchored = match confirmed {
+            Err(refused) => Some(self.overrule(live, refused, overriding)?),
+            Ok(_) if configured == 0 => None,
+            Ok(_) if needed == 0 => {
+                Some("the anchors were not asked: audit.min_anchors is 0".into())
+            }
+            Ok(confirmed) => Some(
+                format!("{confirmed} of {configured} anchors vouch for the log, {needed} needed")
+                    .into(),
+            ),
         };
+        *lock(&self.anchored) = anchored;
+        *lock(&self.standoff) = None;
         Ok(())
     }
 
-    /// What the anchors said at the last unseal, told once.
-    #[must_use]
-    pub fn take_anchored(&self) -> Option<String> {
-        self.anchored().take()
+    fn overrule(
+        &self,
+        live: &Live,
+        refused: NotAnchored,
+        overriding: Option<Overriding<'_>>,
+    ) -> Result<Anchored, NotUnsealed> {
+        let origin = self.parts.audit.origin();
+        let instance = live.keys.instance.public().fingerprint();
+        let standoff = self.parts.anchors.standoff(origin, instance);
+        lock(&self.standoff).clone_from(&standoff);
+        let (Some(given), Some(standoff)) = (overriding, standoff) else {
+            return Err(refused.into());
+        };
+        let held = live.state.hold();
+        let view = View {
+            snapshot: &held.snapshot,
+            by_scope: &HashMap::new(),
+            by_id: &HashMap::new(),
+            index: &live.keys.index,
+            time_mark: live.state.time_mark().0,
+        };
+        let overridden = overrides(&view, self.parts.clock.now(), &standoff, given);
+        let overridden = overridden.map_err(NotUnsealed::NotOverridden)?;
+        let reason = overridden.reason.as_str();
+        tracing::warn!(%refused, reason, "the anchors are overruled by approvers");
+        Ok(Anchored {
+            said: format!("overruled by approvers: {reason}; {refused}"),
+            overridden: Some(overridden.facts),
+        })
     }
 
-    fn anchored(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        let held = self.anchored.lock();
-        held.unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// What an override begins with, while anchors keep it sealed.
+    #[must_use]
+    pub fn standoff(&self) -> Option<String> {
+        lock(&self.standoff).clone()
+    }
+
+    /// What the anchors said at the last unseal, until that is logged.
+    #[must_use]
+    pub fn anchored(&self) -> Option<Anchored> {
+        lock(&self.anchored).clone()
+    }
+
+    /// It is logged.
+    pub fn anchored_is_logged(&self) {
+        *lock(&self.anchored) = None;
     }
 
     /// Those outside who remember the log.
@@ -191,4 +270,25 @@ impl Gate {
         let _ = tokio::task::spawn_blocking(move || audit.sign_off()).await;
         true
     }
+}
+
+impl From<String> for Anchored {
+    fn from(said: String) -> Self {
+        Self {
+            said,
+            overridden: None,
+        }
+    }
+}
+
+impl From<&str> for Anchored {
+    fn from(said: &str) -> Self {
+        said.to_owned().into()
+    }
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

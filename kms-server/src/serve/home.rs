@@ -306,9 +306,10 @@ fn failure(error: NotUnsealed) -> Failure {
         NotUnsealed::Open(OpenError::Load(LoadError::Store(StoreError::Full))) => {
             FailureKind::DiskFull
         }
-        NotUnsealed::Seal(_) | NotUnsealed::Open(_) | NotUnsealed::NotAnchored(_) => {
-            FailureKind::Other
-        }
+        NotUnsealed::Seal(_)
+        | NotUnsealed::Open(_)
+        | NotUnsealed::NotAnchored(_)
+        | NotUnsealed::NotOverridden(_) => FailureKind::Other,
     };
     Failure::new(kind, error.to_string())
 }

@@ -219,13 +219,13 @@ async fn a_sealed_daemon_answers_only_status_unseal_and_health() {
     }
     let wrong = UnsealRequest {
         passphrase: Bytes::from_static(b"not the passphrase"),
-        validate_only: false,
+        ..Default::default()
     };
     let refused = operator.unseal(wrong).await.unwrap_err();
     assert_eq!(reason(&refused), "UNSEAL_FAILED");
     let right = UnsealRequest {
         passphrase: passphrase(&installation),
-        validate_only: false,
+        ..Default::default()
     };
     let answer = operator.unseal(right).await.unwrap().into_inner();
     assert_eq!(answer.seal_state(), SealState::Unsealed);

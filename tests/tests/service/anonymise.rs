@@ -61,7 +61,7 @@ async fn live_through(process: &InProcess) {
         .unwrap();
     let wrong = UnsealRequest {
         passphrase: "a guess".into(),
-        validate_only: false,
+        ..Default::default()
     };
     // over a connection of its own, which is introduced while sealed
     let stranger = daemon.caller(installation, Role::Operator).await;
@@ -69,7 +69,7 @@ async fn live_through(process: &InProcess) {
     assert_eq!(reason(&refused), "UNSEAL_FAILED");
     let right = UnsealRequest {
         passphrase: passphrase(installation),
-        validate_only: false,
+        ..Default::default()
     };
     operator.system().unseal(right).await.unwrap();
     call(&service).await;

@@ -2,6 +2,7 @@
 //! lives with it. The daemon is in this process, so that its clock can be moved over days.
 
 mod by_hand;
+mod overriding;
 mod roster;
 mod team;
 mod webhook;

@@ -41,13 +41,7 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
         "ScheduleVersionDestruction" => read(bytes, schedule),
         "UpdateDataset" => read(bytes, update),
         "DestroyShredSecret" => read(bytes, destroy),
-        "AnonymiseMonth" => read(bytes, |message| {
-            let v1::AnonymiseMonthRequest {
-                month,
-                validate_only: _,
-            } = message;
-            vec![field("month", month)]
-        }),
+        "AnonymiseMonth" => read(bytes, anonymise),
         "AddOperator" => read(bytes, |message| {
             let v1::AddOperatorRequest {
                 operator_id,
@@ -97,23 +91,28 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
         }),
         "DeclareRoster" => read(bytes, declare),
         "ApplyPolicies" => read(bytes, apply),
-        "RecoverOperator" => read(bytes, |message| {
-            // shown or kept it has no passphrase
-            let v1::RecoverOperatorRequest {
-                user,
-                passphrase,
-                validate_only: _,
-            } = message;
-            vec![
-                field("user", user),
-                field(
-                    "proof",
-                    format!("the service saw one; {} bytes here", passphrase.len()),
-                ),
-            ]
-        }),
+        "RecoverOperator" => read(bytes, recover),
         _ => None,
     }
+}
+
+fn anonymise(message: v1::AnonymiseMonthRequest) -> Fields {
+    let v1::AnonymiseMonthRequest {
+        month,
+        validate_only: _,
+    } = message;
+    vec![field("month", month)]
+}
+
+fn recover(message: v1::RecoverOperatorRequest) -> Fields {
+    // shown or kept it has no passphrase
+    let v1::RecoverOperatorRequest {
+        user,
+        passphrase,
+        validate_only: _,
+    } = message;
+    let proof = format!("the service saw one; {} bytes here", passphrase.len());
+    vec![field("user", user), field("proof", proof)]
 }
 
 fn optional(value: Option<&prost_types::Duration>) -> String {

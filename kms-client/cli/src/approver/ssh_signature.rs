@@ -74,14 +74,25 @@ pub(crate) fn sign_with_openssh(key: &Path, message: &[u8]) -> Result<Signed, Fa
         return Err(failed("it did not sign"));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-    let signature = BASE64.decode(base64.as_bytes());
-    let signature = signature.map_err(|_| failed("it answered no signature"))?;
+    let signature = without_armour(&text).ok_or_else(|| failed("it answered no signature"))?;
     let public_key = named_key(&signature).ok_or_else(|| failed("it answered no signature"))?;
     Ok(Signed {
         public_key,
         signature,
     })
+}
+
+/// As `ssh-keygen` writes and reads it.
+pub(crate) fn armoured(signature: &[u8]) -> String {
+    let base64 = BASE64.encode(signature);
+    format!("-----BEGIN SSH SIGNATURE-----\n{base64}\n-----END SSH SIGNATURE-----\n")
+}
+
+/// The bytes between the lines; `None`: it is no signature.
+pub(crate) fn without_armour(text: &str) -> Option<Vec<u8>> {
+    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let signature = BASE64.decode(base64.as_bytes()).ok();
+    signature.filter(|signature| signature.starts_with(MAGIC))
 }
 
 /// The key that a signature names.
@@ -106,10 +117,8 @@ mod tests {
         );
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sig");
-        let armour = format!(
-            "-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n",
-            BASE64.encode(&signed.signature)
-        );
+        let armour = armoured(&signed.signature);
+        assert_eq!(without_armour(&armour), Some(signed.signature));
         std::fs::write(&file, armour).unwrap();
         let checks = |message: &[u8]| {
             let mut child = Command::new("ssh-keygen")

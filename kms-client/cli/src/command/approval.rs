@@ -25,6 +25,8 @@ pub(crate) enum Approval {
     Show(One),
     /// Show one, and sign it.
     Approve(sign::Approve),
+    /// Show an override of the log's anchors (`kms audit override`), and sign it.
+    Sign(sign::Sign),
     /// Say no, which is final.
     Reject {
         #[command(flatten)]
@@ -88,6 +90,7 @@ impl Approval {
                 session.show(&ApprovalReport::new(&shown, Some(&understood)))
             }
             Self::Approve(approve) => approve.run(session).await,
+            Self::Sign(sign) => sign.run(session),
             Self::Reject { which, reason } => {
                 let name = which.name();
                 let request = v1::RejectApprovalRequest {

@@ -6,6 +6,7 @@ mod entry;
 mod export;
 mod exposure;
 mod list;
+mod overriding;
 mod prove;
 mod remote;
 mod report;
@@ -35,6 +36,7 @@ pub(crate) enum Audit {
     RotateKey(rotate_key::RotateKey),
     Report(report::Report),
     Anonymise(anonymise::Anonymise),
+    Override(overriding::Override),
 }
 
 impl Audit {
@@ -55,6 +57,7 @@ impl Audit {
             Self::RotateKey(rotate) => rotate.run(session).await,
             Self::Report(report) => report.run(session).await,
             Self::Anonymise(anonymise) => anonymise.run(session).await,
+            Self::Override(overriding) => overriding.run(session).await,
         }
     }
 }

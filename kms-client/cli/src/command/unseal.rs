@@ -2,6 +2,7 @@
 //! command line or the environment.
 
 use super::call;
+use crate::approver::ssh_signature;
 use crate::exit::Failure;
 use crate::session::Session;
 use clap::Args;
@@ -19,6 +20,12 @@ pub(crate) struct Unseal {
     /// File that holds the passphrase and nothing else; `-` is stdin. Without it you are asked.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// What approvers signed against the anchors of the audit log (`kms audit override`).
+    #[arg(long = "override", value_name = "FILE", requires = "signature")]
+    overriding: Option<PathBuf>,
+    /// A signature over it (`kms approval sign`, `ssh-keygen -Y sign`); once for each.
+    #[arg(long, value_name = "FILE", requires = "overriding")]
+    signature: Vec<PathBuf>,
 }
 
 impl Unseal {
@@ -40,8 +47,19 @@ impl Unseal {
                     .next("give --passphrase-file FILE"));
             }
         };
+        let overriding = self.overriding.as_ref();
+        let statement = overriding
+            .map(|path| std::fs::read_to_string(path).map_err(|error| Failure::file(path, error)));
+        let signatures = self.signature.iter().map(|path| {
+            let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+            let signature = ssh_signature::without_armour(&text);
+            let signature = signature.ok_or_else(|| Failure::file(path, "is no SSH signature"))?;
+            Ok(signature.into())
+        });
         let request = v1::UnsealRequest {
             passphrase: passphrase.into(),
+            override_statement: statement.transpose()?.unwrap_or_default(),
+            signatures: signatures.collect::<Result<_, Failure>>()?,
             validate_only: false,
         };
         let answer =

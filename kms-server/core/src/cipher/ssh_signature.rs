@@ -97,6 +97,18 @@ impl SignerKey {
         })
     }
 
+    /// The key that a signature names; whether it made it, [`Self::verify`] says.
+    ///
+    /// # Errors
+    /// [`NotSigned`].
+    pub fn named_by(signature: &[u8]) -> Result<Self, NotSigned> {
+        let mut r = Reader::new(signature);
+        if signature.len() > SIGNATURE_MAX || r.bytes(MAGIC.len())? != MAGIC || r.u32()? != 1 {
+            return Err(NotSigned);
+        }
+        Self::from_blob(string(&mut r)?)
+    }
+
     /// From a line as `ssh-keygen` writes it: kind, base64, and perhaps a comment.
     ///
     /// # Errors

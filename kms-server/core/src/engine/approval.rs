@@ -3,6 +3,7 @@
 
 pub mod gate;
 pub mod key;
+pub mod overriding;
 pub mod recovery;
 pub mod roster;
 pub mod standing;

@@ -59,6 +59,7 @@ impl Service {
             NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
             NotUnsealed::Seal(_) => Reason::UnsealFailed,
             NotUnsealed::NotAnchored(_) => Reason::NotAnchored,
+            NotUnsealed::NotOverridden(reason) => reason,
             NotUnsealed::OtherInstance(_) | NotUnsealed::Open(_) => Reason::Internal,
         })
     }

@@ -203,7 +203,7 @@ fn other_body(method: &str, reason: String) -> Bytes {
         }),
         "Unseal" => encode(&UnsealRequest {
             passphrase: Bytes::from_static(b"x"),
-            validate_only: false,
+            ..Default::default()
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
         other => log_body(other),

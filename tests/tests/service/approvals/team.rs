@@ -1,5 +1,7 @@
 //! Teams of two and three: their profiles, passwords, authenticators and keys, and the command line run by each.
 
+mod running;
+
 use super::by_hand::{enrols, make_openssh_key, sign};
 use kms_core::audit::Outcome;
 use kms_core::audit::leaf::approval_of as approval_of_entry;
@@ -96,7 +98,7 @@ impl Team {
         &self.process.installation
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.process.installation.scratch().join(name)
     }
 
@@ -140,7 +142,7 @@ impl Team {
         }
     }
 
-    fn passphrase(&self) -> String {
+    pub(crate) fn passphrase(&self) -> String {
         let path = self.path("passphrase");
         fs::write(&path, "a passphrase of bob's key\n").unwrap();
         path.to_str().unwrap().to_owned()
@@ -299,7 +301,7 @@ impl Team {
         }
     }
 
-    async fn jobs_pass(&self) {
+    pub(crate) async fn jobs_pass(&self) {
         let mut passes = self.running.passes();
         passes.borrow_and_update();
         self.process.clock.advance(jobs::PASS_EVERY * 2);

@@ -16,7 +16,7 @@ async fn who_am_i(client: &Client) -> Result<v1::WhoAmIResponse, Error> {
 async fn unseal(client: &Client, passphrase: Vec<u8>) -> Result<v1::UnsealResponse, Error> {
     let request = v1::UnsealRequest {
         passphrase: passphrase.into(),
-        validate_only: false,
+        ..Default::default()
     };
     let call = client.once(request, |channel, request| async move {
         SystemServiceClient::new(channel).unseal(request).await

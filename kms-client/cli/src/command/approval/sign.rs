@@ -2,6 +2,7 @@
 
 use super::report::ApprovalReport;
 use super::{One, approval, get};
+use crate::approver::ssh_signature::Signed;
 use crate::approver::statement::{Statement, Understood};
 use crate::approver::{key_file, ssh_signature};
 use crate::args::Confirmation;
@@ -63,13 +64,70 @@ pub(crate) struct Approve {
     #[command(flatten)]
     which: One,
     #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+/// With a key of our own or of OpenSSH.
+#[derive(Debug, Args)]
+struct Signer {
+    #[command(flatten)]
     key: WithKey,
     /// Have ssh-keygen sign with this OpenSSH key instead: a file, or the public half of one in an agent or on a
     /// device.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "passphrase_file"])]
     ssh_key: Option<PathBuf>,
+}
+
+impl Signer {
+    fn sign(&self, session: &Session, message: &[u8]) -> Result<Signed, Failure> {
+        if let Some(key) = &self.ssh_key {
+            return ssh_signature::sign_with_openssh(key, message);
+        }
+        let path = self.key.path()?;
+        let passphrase = self.key.passphrase(session, false)?;
+        Ok(ssh_signature::sign(
+            &key_file::open(&path, &passphrase)?,
+            message,
+        ))
+    }
+}
+
+/// `kms approval sign`.
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// The statement, as you got it from whoever asks.
+    #[arg(value_name = "STATEMENT")]
+    statement: PathBuf,
+    /// Where the signature goes; replaced.
+    #[arg(long, short, value_name = "PATH")]
+    output_file: PathBuf,
+    #[command(flatten)]
+    signer: Signer,
     #[command(flatten)]
     confirmation: Confirmation,
+}
+
+impl Sign {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// It is no override; not confirmed; no signature.
+    pub(crate) fn run(self, session: &Session) -> Result<(), Failure> {
+        let path = &self.statement;
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        // anything else is signed by `approve`, which takes it apart
+        if !text.starts_with("kms-override/1\n") || !text.is_ascii() {
+            return Err(Failure::file(path, "is no override of anchors"));
+        }
+        session.tell(&text);
+        session.agree_to("Sign exactly this?", "override", &self.confirmation)?;
+        let signed = self.signer.sign(session, text.as_bytes())?;
+        let armoured = ssh_signature::armoured(&signed.signature);
+        let to = &self.output_file;
+        std::fs::write(to, armoured).map_err(|error| Failure::file(to, error))
+    }
 }
 
 /// Takes the statement apart and checks that it is the one that was asked for.
@@ -99,14 +157,7 @@ impl Approve {
             &self.confirmation,
         )?;
         let message = understood.hash();
-        let signed = match &self.ssh_key {
-            Some(key) => ssh_signature::sign_with_openssh(key, &message)?,
-            None => {
-                let path = self.key.path()?;
-                let passphrase = self.key.passphrase(session, false)?;
-                ssh_signature::sign(&key_file::open(&path, &passphrase)?, &message)
-            }
-        };
+        let signed = self.signer.sign(session, &message)?;
         let request = v1::ApproveRequest {
             name: self.which.name(),
             public_key: signed.public_key.into(),
