@@ -150,21 +150,6 @@ impl SignerKey {
         format!("SHA256:{}", BASE64_NOPAD.encode(&sha256(&[&self.blob])))
     }
 
-    /// The key that a signature names; whether it is that key's, [`Self::verify`] says.
-    ///
-    /// # Errors
-    /// [`NotSigned`].
-    pub fn named_by(signature: &[u8]) -> Result<Self, NotSigned> {
-        let mut r = Reader::new(signature);
-        let form = r.bytes(MAGIC.len())? == MAGIC && r.u32()? == 1;
-        let key = string(&mut r)?;
-        if form {
-            Self::from_blob(key)
-        } else {
-            Err(NotSigned)
-        }
-    }
-
     /// Whether `signature`, the bytes between the lines of an armoured SSHSIG, is this key's over `message`.
     ///
     /// # Errors
