@@ -10,6 +10,7 @@ mod files;
 mod frame;
 mod index;
 pub mod intake;
+mod introduction;
 mod local;
 pub mod names;
 mod outbox;
@@ -315,7 +316,7 @@ impl AuditLog {
     /// # Errors
     /// When a segment cannot be read.
     pub fn introduction_of(&self, principal: PrincipalId) -> io::Result<Option<Entry>> {
-        reading::introduction_of(&self.shared, principal)
+        introduction::introduction_of(&self.shared, principal)
     }
 
     /// Entries that the index covers.

@@ -66,6 +66,8 @@ impl ByPolicy {
         let classes = resource.dataset.map(|dataset| dataset.classes);
         let classes = classes.unwrap_or_default().iter();
         let classes: Vec<&str> = classes.map(|class| class.as_str()).collect();
+        let labels = resource.dataset.map(|dataset| dataset.labels.pairs());
+        let labels: Vec<_> = labels.into_iter().flatten().collect();
         let age = |at: Timestamp| circumstances.now.since(at).as_secs();
         let factor = principal.second_factor;
         self.policies.decide(&Question {
@@ -78,6 +80,7 @@ impl ByPolicy {
             action: action.as_str(),
             dataset: resource.dataset.map(|dataset| dataset.name.as_str()),
             classes: &classes,
+            labels: &labels,
             key_context: resource.context.map(|context| context.pairs()),
             source: circumstances.source,
             now: &seconds(circumstances.now),

@@ -34,6 +34,8 @@ pub struct Question<'a> {
     pub dataset: Option<&'a str>,
     /// Retention classes that the dataset allows.
     pub classes: &'a [&'a str],
+    /// The dataset's labels.
+    pub labels: &'a [(&'a str, &'a str)],
     /// The key context.
     pub key_context: Option<&'a BTreeMap<String, String>>,
     /// The caller's address.
@@ -227,6 +229,8 @@ impl Policies {
             ("name".to_owned(), text(name)),
             ("classes".to_owned(), RestrictedExpression::new_set(classes)),
         ];
-        Ok(Entity::new_with_tags(id, attributes, [], [])?)
+        let labels = question.labels.iter();
+        let labels = labels.map(|(key, value)| ((*key).to_owned(), text(value)));
+        Ok(Entity::new_with_tags(id, attributes, [], labels)?)
     }
 }

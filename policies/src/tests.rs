@@ -32,6 +32,7 @@ fn question<'a>(roles: &'a [&'a str], action: &'a str, dataset: Option<&'a str>)
         action,
         dataset,
         classes: &["customer"],
+        labels: &[],
         key_context: None,
         source: None,
         now: "2026-11-25T12:00:00Z",
@@ -276,6 +277,21 @@ fn policies_see_what_classes_a_dataset_allows() {
     let mut asked = question(&["service"], "Encrypt", Some("files"));
     assert!(!policies.decide(&asked).allowed);
     asked.classes = &["financial", "system"];
+    assert!(policies.decide(&asked).allowed);
+    assert!(!policies.reads_context("Encrypt", &["service"]));
+}
+
+#[test]
+fn policies_see_the_labels_of_a_dataset() {
+    let policies = with(
+        r#"forbid (principal, action == Action::"Encrypt", resource) unless {
+            resource.hasTag("team") && resource.getTag("team") == "billing" };"#,
+    );
+    let mut asked = question(&["service"], "Encrypt", Some("files"));
+    assert!(!policies.decide(&asked).allowed);
+    asked.labels = &[("team", "web")];
+    assert!(!policies.decide(&asked).allowed);
+    asked.labels = &[("cost", "7"), ("team", "billing")];
     assert!(policies.decide(&asked).allowed);
     assert!(!policies.reads_context("Encrypt", &["service"]));
 }

@@ -41,7 +41,7 @@ mod tests {
     fn debug_of_a_secret_message_shows_no_byte_of_it() {
         let message = v1::UnsealRequest {
             passphrase: b"hunter2".as_slice().into(),
-            ..Default::default()
+            ..v1::UnsealRequest::default()
         };
         assert_eq!(format!("{message:?}"), "UnsealRequest { <redacted> }");
     }

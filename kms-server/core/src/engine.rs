@@ -32,7 +32,7 @@ mod material;
 mod wrapping;
 
 pub use batch::{Item, RefusedItem};
-pub use dataset::{DatasetUpdate, NewDataset, create_dataset, update_dataset};
+pub use dataset::{DatasetUpdate, NewDataset, create_dataset, label_dataset, update_dataset};
 pub use direct::{
     DecryptItem, Decrypted, EncryptItem, Encrypted, decrypt, decrypt_detail, encrypt,
     encrypt_detail,

@@ -1,12 +1,14 @@
 //! Names and ids, parsed once and then trusted. A value of these types cannot be malformed.
 
 pub mod context;
+pub mod labels;
 pub mod operator;
 mod principal;
 pub mod service;
 pub mod shred;
 
 pub use context::KeyContext;
+pub use labels::Labels;
 pub use operator::OperatorName;
 pub use service::{Purpose, ServiceName, TrustDomain};
 pub use shred::{AccountName, RetentionClass, SecretId, SecretKind, ShredScope, SubjectName};

@@ -13,7 +13,9 @@ pub use freshness::Freshness;
 pub use role::{ByRole, Role, RoleTable, Roles};
 
 use crate::format::place::Revision;
-use crate::name::{DatasetName, KeyContext, KeyId, PrincipalName, RetentionClass, ShredScope};
+use crate::name::{
+    DatasetName, KeyContext, KeyId, Labels, PrincipalName, RetentionClass, ShredScope,
+};
 use crate::reason::Reason;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -123,6 +125,8 @@ pub struct AboutDataset<'a> {
     pub name: &'a DatasetName,
     /// Retention classes that it allows.
     pub classes: &'a [RetentionClass],
+    /// What its labels say.
+    pub labels: &'a Labels,
     /// Of its record: an answer that was remembered holds for no later one.
     pub revision: Revision,
 }

@@ -9,7 +9,7 @@ use super::recovery::scan;
 use super::segment::HEADER_LEN;
 use super::segments::{Marks, Readable, Segments};
 use kms_core::audit::Outcome;
-use kms_core::audit::leaf::{Body, Entry, Introduction, Month, Prefix, PrincipalId, decode};
+use kms_core::audit::leaf::{Entry, Month, Prefix, PrincipalId, decode};
 use kms_core::name::{KeyId, VersionNumber};
 use kms_core::policy::Action;
 use kms_core::time::Timestamp;
@@ -24,8 +24,6 @@ use tlog::{Directory, bundle_entries, entries_path};
 pub(super) const LOOKED_AT_MAX: usize = 200_000;
 /// Most bytes of the leaves of one page.
 const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Most blocks that are searched for one introduction.
-const INTRODUCTION_BLOCKS_MAX: usize = 8;
 
 /// Which entries; `None` passes everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -212,7 +210,7 @@ fn walk_blocks(
 }
 
 /// The entries of a block: from the tree's bundle where that holds them, else from the segments.
-fn block_leaves(shared: &Shared, block: u64) -> io::Result<Vec<(u64, Vec<u8>)>> {
+pub(super) fn block_leaves(shared: &Shared, block: u64) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let first = block * BLOCK;
     let bundle = Directory::new(&shared.dir).read(&entries_path(block, 256));
     let bundle = bundle.ok().flatten().unwrap_or_default();
@@ -233,31 +231,6 @@ fn block_leaves(shared: &Shared, block: u64) -> io::Result<Vec<(u64, Vec<u8>)>> 
         ControlFlow::Continue(())
     })?;
     Ok(leaves)
-}
-
-/// Where a principal's name stands.
-pub(super) fn introduction_of(
-    shared: &Shared,
-    principal: PrincipalId,
-) -> io::Result<Option<Entry>> {
-    let filter = Filter {
-        principal: Some(principal),
-        ..Filter::default()
-    };
-    let blocks = shared.index.blocks_for(&filter).unwrap_or(0);
-    let candidates = shared.index.candidates(&filter, blocks, 0, false);
-    let candidates = candidates.into_iter().flatten();
-    for block in candidates.take(INTRODUCTION_BLOCKS_MAX) {
-        for (_, leaf) in block_leaves(shared, block)? {
-            if let Ok(entry) = decode(&leaf)
-                && entry.principal() == Some(principal)
-                && matches!(entry.body, Body::Introduction(Introduction::Caller { .. }))
-            {
-                return Ok(Some(entry));
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// Visits leaves from `from` upward, to what is the durable end when it begins: of a segment that fills up

@@ -71,6 +71,7 @@ methods! {
         "CreateDataset" => control::dataset::Create,
         "GetDataset" => control::dataset::Get,
         "UpdateDataset" => control::dataset::Update,
+        "LabelDataset" => control::dataset::Label,
         "ListDatasets" => control::listing::Datasets,
         "ListVersions" => control::listing::Versions,
         "RotateDataset" => control::rotation::Rotate,

@@ -72,6 +72,11 @@ pub(super) fn dataset(dataset: &Dataset) -> v1::Dataset {
         name: dataset_name(&record.name),
         key_id: record.key_id.0.to_vec().into(),
         policy: Some(policy(&record.policy)),
+        labels: record
+            .labels
+            .pairs()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
         deletion_protection: record.deletion_protection,
         active_version: dataset.active.map_or(0, VersionNumber::get),
         version_count: record.next_version.get().saturating_sub(1),

@@ -209,7 +209,7 @@ impl Scribe {
     ) {
         let month = Month::of(author.at.time);
         if let (Some(connection), Some(principal)) = (author.connection, author.principal)
-            && connection.to_introduce(&principal.name, month.number())
+            && connection.to_introduce(&principal.name, month.number(), keys.live.is_none())
         {
             let leaf = self.caller(author, connection, &principal.name, keys);
             append(lane, author.space(), leaf);

@@ -2,7 +2,7 @@
 
 use kms_core::engine::NewDataset;
 use kms_core::key::record::DatasetPolicy;
-use kms_core::name::{DatasetName, RetentionClass, SecretKind};
+use kms_core::name::{DatasetName, Labels, RetentionClass, SecretKind};
 use kms_core::time::DAY;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -75,6 +75,7 @@ fn sample(name: &str, dataset: Dataset, retention: &Retention) -> Result<NewData
                 .map(String::into_boxed_str)
                 .collect(),
         },
+        labels: Labels::default(),
         deletion_protection: true,
     })
 }

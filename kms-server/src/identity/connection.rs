@@ -7,7 +7,7 @@ use kms_core::name::PrincipalName;
 use kms_core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ pub struct Connection {
 pub struct Introduction {
     /// The id that stands for the certificate's principal, once the directory's key was at hand.
     pub principal: OnceLock<PrincipalId>,
-    // number of the month in which it was introduced last; 0: not yet
-    month: AtomicU16,
+    // when it was introduced last; 0: not yet
+    last: AtomicU32,
     // the same for those whom tokens named over this connection
-    others: Mutex<BTreeMap<PrincipalName, u16>>,
+    others: Mutex<BTreeMap<PrincipalName, u32>>,
 }
 
 /// Principals of one connection whose introduction is remembered; with more, some are introduced again.
@@ -50,7 +50,7 @@ impl Connection {
             verified_at: AtomicI64::new(0),
             introduction: Introduction {
                 principal: OnceLock::new(),
-                month: AtomicU16::new(0),
+                last: AtomicU32::new(0),
                 others: Mutex::new(BTreeMap::new()),
             },
         }
@@ -81,18 +81,20 @@ impl Connection {
         own.is_some_and(|own| own == Ok(name))
     }
 
-    /// Whether `name` must be introduced in this month over this connection; says so once.
+    /// Whether `name` must be introduced in this month over this connection; says so once while sealed, when nobody but
+    /// the month's key can tell the name again, and once while unsealed.
     #[must_use]
-    pub fn to_introduce(&self, name: &PrincipalName, month: u16) -> bool {
+    pub fn to_introduce(&self, name: &PrincipalName, month: u16, is_sealed: bool) -> bool {
+        let now = u32::from(month) * 2 + u32::from(!is_sealed);
         let known = &self.introduction;
         if self.is_own(name) {
-            return known.month.swap(month, Ordering::Relaxed) != month;
+            return known.last.swap(now, Ordering::Relaxed) != now;
         }
         let mut others = known.others.lock().unwrap_or_else(PoisonError::into_inner);
         if others.len() >= OTHERS_MAX && !others.contains_key(name) {
             others.clear();
         }
-        others.insert(name.clone(), month) != Some(month)
+        others.insert(name.clone(), now) != Some(now)
     }
 
     pub(super) fn is_verified(&self, generation: u64, now: Timestamp, within: Duration) -> bool {

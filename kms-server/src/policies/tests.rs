@@ -4,6 +4,7 @@ use super::in_force::InForce;
 use super::*;
 use kms_core::engine::snapshot::Policies as Generations;
 use kms_core::key::record::Revision;
+use kms_core::name::labels::NO_LABELS;
 use kms_core::name::{DatasetName, KeyContext, KeyId, PrincipalName, RetentionClass};
 use kms_core::policy::AboutDataset;
 use kms_core::policy::limits::is_own;
@@ -48,6 +49,7 @@ fn about(name: &DatasetName) -> Resource<'_> {
             key_id: KeyId([1; 16]),
             name,
             classes: &[],
+            labels: &NO_LABELS,
             revision: Revision(1),
         }),
         ..Resource::default()

@@ -6,7 +6,7 @@ use kms_core::key::record::{
     DatasetPolicy, Expect, Record, RecordKey, TimeMark, VersionRecord, VersionState, Write,
 };
 use kms_core::key::rotation::PERIOD_DEFAULT;
-use kms_core::name::{CallId, DatasetName, RetentionClass, SecretKind, VersionNumber};
+use kms_core::name::{CallId, DatasetName, Labels, RetentionClass, SecretKind, VersionNumber};
 use kms_core::time::Timestamp;
 use kms_server::audit_log::{AuditLog, Space};
 use kms_server::config::SynchronisedProbe;
@@ -39,6 +39,7 @@ pub(crate) fn dataset(name: &str, required: &[SecretKind]) -> NewDataset {
             retention_classes: vec![RetentionClass::parse("customer").unwrap()],
             lasting_context_keys: Vec::new(),
         },
+        labels: Labels::default(),
         deletion_protection: false,
     }
 }

@@ -12,7 +12,7 @@ use kms_proto::v1::{AuditEntry, SealRequest, UnsealRequest};
 use kms_server::jobs;
 use kms_server::serve::Running;
 use kms_tests::caller::{Caller, context, reason, subject};
-use kms_tests::daemon::Role;
+use kms_tests::daemon::{Installation, Role};
 use kms_tests::in_process::{DAY, InProcess};
 
 /// Long enough for six whole months to lie between.
@@ -155,6 +155,37 @@ async fn nothing_opens_a_month_long_past_in_log_index_or_exports_and_all_else_st
     assert!(kept.unwrap().anonymised_at.is_some());
     drop(live);
     running.stop().await;
+}
+
+/// A connection that was introduced while sealed is introduced again: else its principal's id would mean nobody once the
+/// month is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_came_while_sealed_has_a_name_that_outlives_the_month() {
+    let installation = Installation::new();
+    let daemon = installation.start();
+    let operator = daemon.caller(&installation, Role::Operator).await;
+    operator
+        .system()
+        .seal(SealRequest::default())
+        .await
+        .unwrap();
+    let service = daemon.caller(&installation, Role::Service).await;
+    service.status().await.unwrap();
+    let right = UnsealRequest {
+        passphrase: passphrase(&installation),
+        ..Default::default()
+    };
+    operator.system().unseal(right).await.unwrap();
+    call(&service).await;
+    drop((service, operator));
+    assert!(daemon.terminate().success());
+    // this one has met nobody
+    let daemon = installation.start();
+    let auditor = daemon.caller(&installation, Role::Auditor).await;
+    let entries = auditor.entries(0).await.unwrap();
+    let made = entries.iter().find(|it| it.action == "GenerateDataKey");
+    let who = &made.unwrap().principal;
+    assert!(who.starts_with("spiffe://"), "{who}");
 }
 
 #[tokio::test]

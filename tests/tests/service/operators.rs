@@ -250,15 +250,8 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
     assert_eq!(who(&approver, &session).await, "SESSION_REQUIRED");
     assert_eq!(who(&service, &session).await, "DENIED");
     let mut auth = AuthServiceClient::new(desk.caller.wire.bare());
-    auth.logout(signed(
-        LogoutRequest {
-            validate_only: false,
-        },
-        &session,
-        None,
-    ))
-    .await
-    .unwrap();
+    let out = signed(LogoutRequest::default(), &session, None);
+    auth.logout(out).await.unwrap();
     assert_eq!(who(&desk.caller, &session).await, "SESSION_REQUIRED");
 
     let session = desk.try_code(&desk.code(0)).await.unwrap();
@@ -273,12 +266,12 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
     };
     let bobs = other.login(request).await.unwrap().into_inner();
     let name = || "operators/alice".to_owned();
-    let disable = DisableOperatorRequest {
-        name: name(),
+    let disable = |name: String| DisableOperatorRequest {
+        name,
         validate_only: false,
     };
     other
-        .disable_operator(signed(disable, &bobs, Some(&code(1))))
+        .disable_operator(signed(disable(name()), &bobs, Some(&code(1))))
         .await
         .unwrap();
     for _ in 0..crate::scale(200, 10_000) {
@@ -286,12 +279,9 @@ async fn a_session_ends_with_its_certificate_logout_and_operator() {
     }
     assert_eq!(why(desk.try_code(&desk.code(1)).await), "LOGIN_FAILED");
     // bob is the last who can administer operators, and gives himself nothing
-    let disable = DisableOperatorRequest {
-        name: "operators/bob".into(),
-        validate_only: false,
-    };
+    let himself = disable("operators/bob".into());
     let refused = other
-        .disable_operator(signed(disable, &bobs, Some(&code(2))))
+        .disable_operator(signed(himself, &bobs, Some(&code(2))))
         .await;
     assert_eq!(why(refused), "LAST_ADMINISTRATOR");
     desk.pass(60);

@@ -368,3 +368,43 @@ fn a_test_says_what_would_be_decided_and_by_what() {
     ]);
     assert_eq!(fresh.ok().json()["asks"], "each");
 }
+
+#[tokio::test]
+async fn a_label_decides_from_the_next_call_on_and_stays() {
+    let rule = r#"forbid (principal, action == Action::"GenerateDataKey", resource) unless {
+        resource.hasTag("team") && resource.getTag("team") == "web" };"#;
+    let (installation, daemon) = governed(&[("own.cedar", rule), ("service.cedar", SERVICE)]);
+    let caller = service(&installation, &daemon).await;
+    let tenant = context("tenant", "acme");
+    let refused = caller.generate("files", &tenant, &[]).await;
+    assert_eq!(reason(&refused.unwrap_err()), "DENIED");
+    let own = v1::LabelDatasetRequest {
+        name: "datasets/files".into(),
+        ..v1::LabelDatasetRequest::default()
+    };
+    let refused = caller.datasets().label_dataset(own).await;
+    assert_eq!(reason(&refused.unwrap_err()), "DENIED");
+
+    let operator = installation.kms(Role::Operator);
+    let label = |args: &[&str]| {
+        let args = [&["dataset", "label", "files", "--output", "json"], args].concat();
+        operator.insist(&args).ok().json()["labels"].clone()
+    };
+    let labels = label(&["--set", "team=web", "--set", "cost=7"]);
+    assert_eq!(labels, serde_json::json!({ "team": "web", "cost": "7" }));
+    caller.generate("files", &tenant, &[]).await.unwrap();
+    // another dataset does not have it
+    let refused = caller.generate("system-logs", &tenant, &[]).await;
+    assert_eq!(reason(&refused.unwrap_err()), "DENIED");
+
+    assert!(daemon.terminate().success());
+    let daemon = installation.start();
+    let caller = service(&installation, &daemon).await;
+    caller.generate("files", &tenant, &[]).await.unwrap();
+    let labels = label(&["--remove", "team"]);
+    assert_eq!(labels, serde_json::json!({ "cost": "7" }));
+    let refused = caller.generate("files", &tenant, &[]).await;
+    assert_eq!(reason(&refused.unwrap_err()), "DENIED");
+    let wrong = ["dataset", "label", "files", "--set", "Team=web"];
+    assert_eq!(operator.run(&wrong).code, 2);
+}

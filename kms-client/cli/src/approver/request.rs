@@ -5,6 +5,7 @@ use crate::exit::printable;
 use crate::output::{duration, hex, time};
 use kms_client::proto::{DryRun, v1};
 use prost::Message;
+use std::collections::BTreeMap;
 
 /// A request as people read it, and encoded again from what was read.
 pub(crate) struct Shown {
@@ -35,73 +36,58 @@ where
     })
 }
 
+/// A field's value as people read it.
+trait Face {
+    fn face(&self) -> String;
+}
+
+impl Face for String {
+    fn face(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Face for Vec<String> {
+    fn face(&self) -> String {
+        self.join(", ")
+    }
+}
+
+impl Face for BTreeMap<String, String> {
+    fn face(&self) -> String {
+        let pairs: Vec<_> = self.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        pairs.join(", ")
+    }
+}
+
+/// A message whose fields are shown as they are. A dry run waits for nobody.
+macro_rules! plain {
+    ($bytes:expr, $message:ident { $($name:ident),+ }) => {
+        read($bytes, |v1::$message { $($name,)+ validate_only: _ }| {
+            vec![$(field(stringify!($name), $name.face())),+]
+        })
+    };
+}
+
 /// Reads the request of `method`; `None` for what this version does not know.
 pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
     match method {
         "ScheduleVersionDestruction" => read(bytes, schedule),
         "UpdateDataset" => read(bytes, update),
+        "LabelDataset" => plain!(bytes, LabelDatasetRequest { name, etag, labels }),
         "DestroyShredSecret" => read(bytes, destroy),
-        "AnonymiseMonth" => read(bytes, anonymise),
-        "AddOperator" => read(bytes, |message| {
-            let v1::AddOperatorRequest {
-                operator_id,
-                roles,
-                validate_only: _,
-            } = message;
-            vec![
-                field("operator_id", operator_id),
-                field("roles", roles.join(", ")),
-            ]
-        }),
-        "SetOperatorRoles" => read(bytes, |message| {
-            let v1::SetOperatorRolesRequest {
-                name,
-                roles,
-                validate_only: _,
-            } = message;
-            vec![field("name", name), field("roles", roles.join(", "))]
-        }),
-        "EnableOperator" => read(bytes, |message| {
-            let v1::EnableOperatorRequest {
-                name,
-                validate_only: _,
-            } = message;
-            vec![field("name", name)]
-        }),
-        "ResetOperatorMfa" => read(bytes, |message| {
-            let v1::ResetOperatorMfaRequest {
-                name,
-                validate_only: _,
-            } = message;
-            vec![field("name", name)]
-        }),
-        "RemoveOperator" => read(bytes, |message| {
-            let v1::RemoveOperatorRequest {
-                name,
-                validate_only: _,
-            } = message;
-            vec![field("name", name)]
-        }),
-        "AddApproverKey" => read(bytes, |message| {
-            let v1::AddApproverKeyRequest {
-                public_key,
-                validate_only: _,
-            } = message;
-            vec![field("public_key", public_key)]
-        }),
+        "AnonymiseMonth" => plain!(bytes, AnonymiseMonthRequest { month }),
+        "AddOperator" => plain!(bytes, AddOperatorRequest { operator_id, roles }),
+        "SetOperatorRoles" => plain!(bytes, SetOperatorRolesRequest { name, roles }),
+        "EnableOperator" => plain!(bytes, EnableOperatorRequest { name }),
+        "ResetOperatorMfa" => plain!(bytes, ResetOperatorMfaRequest { name }),
+        "RemoveOperator" => plain!(bytes, RemoveOperatorRequest { name }),
+        "AddApproverKey" => plain!(bytes, AddApproverKeyRequest { public_key }),
         "DeclareRoster" => read(bytes, declare),
         "ApplyPolicies" => read(bytes, apply),
         "RecoverOperator" => read(bytes, recover),
         _ => None,
     }
-}
-
-fn anonymise(message: v1::AnonymiseMonthRequest) -> Fields {
-    let v1::AnonymiseMonthRequest {
-        month,
-        validate_only: _,
-    } = message;
-    vec![field("month", month)]
 }
 
 fn recover(message: v1::RecoverOperatorRequest) -> Fields {
@@ -162,6 +148,7 @@ fn update(message: v1::UpdateDatasetRequest) -> Fields {
         created_at,
         next_rotation_at,
         etag,
+        labels,
     } = dataset;
     fields.push(field("dataset.name", name));
     fields.push(field("dataset.etag", etag));
@@ -197,6 +184,9 @@ fn update(message: v1::UpdateDatasetRequest) -> Fields {
         ("dataset.created_at", at(created_at)),
         ("dataset.next_rotation_at", at(next_rotation_at)),
     ];
+    if !labels.is_empty() {
+        fields.push(field("dataset.labels", labels.face()));
+    }
     for (name, value) in rest {
         fields.extend(value.map(|value| field(name, value)));
     }

@@ -1,4 +1,4 @@
-//! `kms dataset`: datasets and their policies.
+//! `kms dataset`: datasets, their policies and labels.
 
 mod report;
 
@@ -10,6 +10,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use kms_client::proto::v1;
 use kms_client::{DatasetName, make_request_id};
 pub(crate) use report::{DatasetReport, kind_name};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Create, list, show and change datasets.
@@ -27,6 +28,8 @@ pub(crate) enum Dataset {
     },
     /// Change policy or deletion protection; what is not named stays.
     Update(Update),
+    /// Change labels, which access policies may ask for; what is not named stays.
+    Label(Label),
 }
 
 /// `kms dataset create`.
@@ -44,6 +47,24 @@ pub(crate) struct Create {
     /// Whether versions are safe from destruction [default: on].
     #[arg(long, value_name = "SWITCH")]
     deletion_protection: Option<Switch>,
+    /// Label that access policies may ask for; may be given 16 times.
+    #[arg(long = "label", value_name = "K=V", value_parser = value::pair)]
+    labels: Vec<(String, String)>,
+}
+
+/// `kms dataset label`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("labelling").required(true).multiple(true).args(["set", "remove"]))]
+pub(crate) struct Label {
+    /// The dataset.
+    #[arg(value_parser = value::dataset)]
+    dataset: DatasetName,
+    /// Label to be there from now on.
+    #[arg(long, value_name = "K=V", value_parser = value::pair)]
+    set: Vec<(String, String)>,
+    /// Key of a label to be taken away.
+    #[arg(long, value_name = "KEY")]
+    remove: Vec<String>,
 }
 
 /// `kms dataset update`.
@@ -126,6 +147,7 @@ impl Dataset {
                 session.show(&DatasetReport::from(&get(session, &dataset).await?))
             }
             Self::Update(update) => update.run(session).await,
+            Self::Label(label) => label.run(session).await,
         }
     }
 }
@@ -161,8 +183,43 @@ impl Create {
             request_id: make_request_id()?.to_vec().into(),
             deletion_protection: self.deletion_protection.map(|switch| switch == Switch::On),
             validate_only: false,
+            labels: distinct(self.labels)?,
         };
         let answer = call!(session, repeat dataset_service_client::DatasetServiceClient.create_dataset, request);
+        let answer = answer.map_err(|failure| failure.about(&self.dataset))?;
+        session.show(&DatasetReport::from(&present(answer.dataset)?))
+    }
+}
+
+/// Labels as a map.
+fn distinct(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let count = given.len();
+    let labels: BTreeMap<_, _> = given.into_iter().collect();
+    if labels.len() < count {
+        return Err(Failure::usage("a label is given twice"));
+    }
+    Ok(labels)
+}
+
+impl Label {
+    /// Reads first: the etag makes sure that nothing changed between.
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let set = distinct(self.set)?;
+        let current = get(session, &self.dataset).await?;
+        let mut labels: BTreeMap<_, _> = current.labels.into_iter().collect();
+        for key in &self.remove {
+            if labels.remove(key).is_none() {
+                return Err(Failure::usage(format!("there is no label {key:?}")));
+            }
+        }
+        labels.extend(set);
+        let request = v1::LabelDatasetRequest {
+            name: current.name,
+            etag: current.etag,
+            labels,
+            validate_only: false,
+        };
+        let answer = call!(session, once dataset_service_client::DatasetServiceClient.label_dataset, request);
         let answer = answer.map_err(|failure| failure.about(&self.dataset))?;
         session.show(&DatasetReport::from(&present(answer.dataset)?))
     }

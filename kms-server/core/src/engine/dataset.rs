@@ -16,7 +16,9 @@ use crate::key::record::{
     DatasetPolicy, DatasetRecord, Expect, Record, RecordKey, Revision, Write,
 };
 use crate::key::rotation;
-use crate::name::{DatasetName, KeyId, RetentionClass, SecretId, SecretKind, VersionNumber};
+use crate::name::{
+    DatasetName, KeyId, Labels, RetentionClass, SecretId, SecretKind, VersionNumber,
+};
 use crate::policy::{Action, Authorised, act};
 use crate::reason::Reason;
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub struct NewDataset {
     pub name: DatasetName,
     /// What it demands and allows.
     pub policy: DatasetPolicy,
+    /// What access policies may ask for.
+    pub labels: Labels,
     /// No version can be scheduled for destruction.
     pub deletion_protection: bool,
 }
@@ -79,6 +83,7 @@ pub fn create_dataset(
         key_id,
         name: new.name.clone(),
         policy: new.policy.clone(),
+        labels: new.labels.clone(),
         deletion_protection: new.deletion_protection,
         next_version: number.next().ok_or(Reason::Internal)?,
         created_at: moment.now,
@@ -152,6 +157,46 @@ pub fn update_dataset(
         &note,
         vec![write(dataset, record)],
     ))
+}
+
+/// Gives a dataset other labels, all of them; `etag` is the revision that the caller read.
+///
+/// # Errors
+/// ETAG_MISMATCH, QUARANTINED.
+pub fn label_dataset(
+    view: &View<'_>,
+    authorised: &Authorised<act::LabelDataset>,
+    labels: &Labels,
+    etag: Revision,
+) -> Result<Decision<Changed>, Refusal> {
+    let dataset = usable(view, authorised.dataset())?;
+    if dataset.revision != etag {
+        return Err(Reason::EtagMismatch.into());
+    }
+    let changed = Changed {
+        key_id: dataset.record.key_id,
+        version: None,
+        marked: Vec::new(),
+        repeated: false,
+    };
+    let record = DatasetRecord {
+        labels: labels.clone(),
+        ..DatasetRecord::clone(&dataset.record)
+    };
+    let note = label_note(labels);
+    let writes = vec![write(dataset, record)];
+    let mut decision = decided(Action::LabelDataset, changed, &note, writes);
+    // labels decide who may use it: binds before it is answered, as every restriction does
+    if let Some(change) = &mut decision.change {
+        change.restricts = true;
+    }
+    Ok(decision)
+}
+
+/// The log says which labels a dataset has from then on: they decide who may use it.
+fn label_note(labels: &Labels) -> String {
+    let pairs: Vec<_> = labels.pairs().map(|(k, v)| format!("{k}={v}")).collect();
+    format!("labels: {}", pairs.join(", "))
 }
 
 /// A policy within its limits. Paths of violations begin with `policy.`.

@@ -92,6 +92,7 @@ impl Dataset {
             key_id: self.record.key_id,
             name: &self.record.name,
             classes: &self.record.policy.retention_classes,
+            labels: &self.record.labels,
             revision: self.revision,
         }
     }

@@ -23,7 +23,7 @@ pub use service::{AuthorityRecord, Certified, ServiceRecord, ServiceState, Servi
 pub use write::{Expect, Write};
 
 use crate::name::{
-    DatasetName, KeyId, PrincipalName, ReasonText, RetentionClass, SecretId, SecretKind,
+    DatasetName, KeyId, Labels, PrincipalName, ReasonText, RetentionClass, SecretId, SecretKind,
     ShredScope, VersionNumber,
 };
 use crate::secret::{
@@ -54,6 +54,8 @@ pub struct DatasetRecord {
     pub name: DatasetName,
     /// What it demands and allows.
     pub policy: DatasetPolicy,
+    /// What access policies may ask for.
+    pub labels: Labels,
     /// No version can be scheduled for destruction.
     pub deletion_protection: bool,
     /// Number that the next version gets.

@@ -73,6 +73,7 @@ actions! {
     19 EnableVersion "Enables a version.",
     20 ScheduleVersionDestruction "Schedules a version's destruction.",
     21 RestoreVersion "Cancels a scheduled destruction.",
+    22 LabelDataset "Changes what a dataset's labels say to access policies.",
     30 CreateShredSecret "Makes a shred secret.",
     31 GetShredSecret "Reads a shred secret's state.",
     32 BlockShredSecret "Blocks a shred secret.",
@@ -155,6 +156,7 @@ impl Action {
                 | Self::ReportCachedUses
                 | Self::GetDataset
                 | Self::UpdateDataset
+                | Self::LabelDataset
                 | Self::LiftDeletionProtection
                 | Self::RotateDataset
                 | Self::EmergencyRotateDataset

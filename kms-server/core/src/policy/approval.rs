@@ -25,7 +25,7 @@ pub const SMALL_TEAM_MAX: usize = 2;
 pub const FOUNDING: Duration = Duration::from_hours(24);
 
 /// Actions that change who may act or approve. Always marked, but while an installation is founded.
-pub const ROSTER: [Action; 7] = [
+pub const ROSTER: [Action; 8] = [
     Action::AddOperator,
     Action::EnableOperator,
     Action::ResetOperatorMfa,
@@ -33,6 +33,7 @@ pub const ROSTER: [Action; 7] = [
     Action::AddApproverKey,
     Action::DeclareRoster,
     Action::ApplyPolicies,
+    Action::LabelDataset,
 ];
 
 /// Actions whose mark can be chosen, beside [`ROSTER`]; all but the last are marked by default.

@@ -109,6 +109,7 @@ impl Freshness {
             | A::RemoveApproverKey
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::LabelDataset
             | A::AddService
             | A::RevokeService
             | A::RotateLogKey

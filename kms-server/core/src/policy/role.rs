@@ -224,6 +224,7 @@ impl Role {
             | A::SetOperatorRoles
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::LabelDataset
             | A::AddService
             | A::RevokeService => matches!(self, Self::SecurityAdmin),
             A::EnrolService => matches!(self, Self::Enrolling),

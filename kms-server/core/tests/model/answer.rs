@@ -11,7 +11,7 @@ use kms_core::engine::{
 use kms_core::entropy::{Entropy, EntropyUnavailable};
 use kms_core::key::record::DatasetPolicy;
 use kms_core::name::{
-    DatasetName, KeyContext, KeyId, RetentionClass, SecretKind, ShredScope, VersionNumber,
+    DatasetName, KeyContext, KeyId, Labels, RetentionClass, SecretKind, ShredScope, VersionNumber,
 };
 use kms_core::policy::act;
 use kms_core::reason::Reason;
@@ -34,6 +34,7 @@ fn world(protected: bool) -> (World, KeyId) {
     let new = NewDataset {
         name: DatasetName::parse("customers").unwrap(),
         policy: policy(),
+        labels: Labels::default(),
         deletion_protection: protected,
     };
     let (view, moment) = (world.view(&gathered), world.moment());
@@ -255,6 +256,7 @@ fn a_dataset_that_demands_periods_is_made_with_them() {
             required_secrets: vec![SecretKind::Period],
             ..policy()
         },
+        labels: Labels::default(),
         deletion_protection: true,
     };
     // the last week of the month is near the next month's secrets

@@ -9,7 +9,7 @@ use kms_core::engine::{
 use kms_core::format::wrapped::Header;
 use kms_core::key::record::DatasetPolicy;
 use kms_core::key::rotation;
-use kms_core::name::{DatasetName, KeyId, RetentionClass, VersionNumber};
+use kms_core::name::{DatasetName, KeyId, Labels, RetentionClass, VersionNumber};
 use kms_core::reason::Reason;
 
 fn new(name: &str) -> NewDataset {
@@ -21,6 +21,7 @@ fn new(name: &str) -> NewDataset {
             retention_classes: vec![RetentionClass::parse("customer").unwrap()],
             lasting_context_keys: Vec::new(),
         },
+        labels: Labels::default(),
         deletion_protection: true,
     }
 }

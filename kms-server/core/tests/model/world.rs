@@ -6,6 +6,7 @@ use kms_core::entropy::{Entropy, EntropyUnavailable};
 use kms_core::key::record::{
     Expect, Record, RecordKey, RequestRecord, Revision, ShredRecord, Stored, TimeMark, Tree,
 };
+use kms_core::name::labels::NO_LABELS;
 use kms_core::name::{DatasetName, KeyId, PrincipalName, RequestId, SecretId, ShredScope};
 use kms_core::policy::{
     AboutDataset, Action, ActionKind, Authentication, Authorised, Circumstances, Decide, Principal,
@@ -236,6 +237,7 @@ pub(crate) fn allowed<A: ActionKind>(dataset: Option<KeyId>) -> Authorised<A> {
             key_id,
             name: &name,
             classes: &[],
+            labels: &NO_LABELS,
             revision: Revision(0),
         }),
         ..Resource::default()

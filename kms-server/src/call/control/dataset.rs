@@ -1,4 +1,4 @@
-//! CreateDataset, GetDataset and UpdateDataset.
+//! CreateDataset, GetDataset, UpdateDataset and LabelDataset.
 
 use super::named;
 use crate::call::operation::{At, Marked, Operation, Prepared, Refused, Scene};
@@ -6,14 +6,18 @@ use crate::call::parse;
 use crate::call::render::Renderer;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::approval::statement::etag;
+use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::upkeep::policy_scopes;
 use kms_core::engine::{
-    Changed, DatasetUpdate, Decision, NewDataset, Refusal, View, create_dataset, update_dataset,
+    Changed, DatasetUpdate, Decision, NewDataset, Refusal, View, create_dataset, label_dataset,
+    update_dataset,
 };
-use kms_core::name::{DatasetName, KeyId};
+use kms_core::format::place::Revision;
+use kms_core::name::{DatasetName, KeyId, Labels};
 use kms_core::policy::{Action, Authorised, act};
 use kms_core::reason::Reason;
 use kms_proto::v1;
+use std::collections::BTreeMap;
 
 /// Makes a dataset.
 pub(in crate::call) struct Create;
@@ -34,6 +38,7 @@ impl Operation for Create {
         let new = NewDataset {
             name: name.map_err(|e| Refusal::field("dataset_id", e.0))?,
             policy: parse::policy(message.policy.as_ref())?,
+            labels: labels(&message.labels, "labels")?,
             deletion_protection: message.deletion_protection.unwrap_or(true),
         };
         let periods = policy_scopes(&new.policy, at.circumstances.now);
@@ -175,10 +180,7 @@ impl Operation for Update {
     fn marked(input: &Updating, view: &View<'_>) -> Option<Marked> {
         let dataset = view.snapshot.by_id(input.0.dataset()?)?;
         let lifts = input.1.is_some() && dataset.record.deletion_protection;
-        lifts.then(|| Marked {
-            action: Action::LiftDeletionProtection,
-            etag: etag(&[b"dataset", &dataset.revision.0.to_be_bytes()]),
-        })
+        lifts.then(|| marked(Action::LiftDeletionProtection, dataset))
     }
 
     async fn decide(
@@ -197,6 +199,61 @@ impl Operation for Update {
 
     fn answer(_: &Self::Message, reply: Changed, with: &Renderer<'_>) -> Self::Answer {
         v1::UpdateDatasetResponse {
+            dataset: with.dataset(reply.key_id),
+        }
+    }
+}
+
+fn marked(action: Action, dataset: &Dataset) -> Marked {
+    Marked {
+        action,
+        etag: etag(&[b"dataset", &dataset.revision.0.to_be_bytes()]),
+    }
+}
+
+fn labels(given: &BTreeMap<String, String>, field: &str) -> Result<Labels, Refusal> {
+    let pairs = given.iter().map(|(key, value)| (&**key, &**value));
+    Labels::new(pairs).map_err(|error| Refusal::field(field, error.0))
+}
+
+/// Changes what access policies see of a dataset: an action of those who say who may do what.
+pub(in crate::call) struct Label;
+
+impl Operation for Label {
+    type Message = v1::LabelDatasetRequest;
+    type Input<'m> = (Authorised<act::LabelDataset>, Labels, Revision);
+    type Reply = Changed;
+    type Answer = v1::LabelDatasetResponse;
+    const ACTION: Action = Action::LabelDataset;
+
+    fn prepare<'m>(
+        message: &'m Self::Message,
+        at: &At<'_>,
+    ) -> Result<Prepared<Self::Input<'m>>, Refused> {
+        let target = named(at, &message.name, "name")?;
+        let refused = |refusal: Refusal| Refused::about(target.key_id(), refusal);
+        let allowed = target.authorise::<act::LabelDataset>(at, None, &[]);
+        let (_, authorised) = allowed.map_err(|reason| refused(reason.into()))?;
+        let etag = parse::etag(&message.etag);
+        let etag = etag.ok_or_else(|| refused(Reason::EtagMismatch.into()))?;
+        let labels = labels(&message.labels, "labels").map_err(refused)?;
+        Ok(Prepared::new(target.key_id(), (authorised, labels, etag)))
+    }
+
+    fn marked(input: &Self::Input<'_>, view: &View<'_>) -> Option<Marked> {
+        let dataset = view.snapshot.by_id(input.0.dataset()?)?;
+        Some(marked(Self::ACTION, dataset))
+    }
+
+    async fn decide(
+        (authorised, labels, etag): &Self::Input<'_>,
+        scene: &Scene<'_>,
+    ) -> Result<Decision<Changed>, Refusal> {
+        label_dataset(&scene.view, authorised, labels, *etag)
+    }
+
+    fn answer(_: &Self::Message, reply: Changed, with: &Renderer<'_>) -> Self::Answer {
+        v1::LabelDatasetResponse {
             dataset: with.dataset(reply.key_id),
         }
     }

@@ -12,9 +12,9 @@ use kms_proto::v1::{
     EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
     EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetAccessRequest,
     GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest,
-    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, ListApprovalsRequest,
-    ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest, ListServicesRequest,
-    ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, LabelDatasetRequest,
+    ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
+    ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
     RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
     ReportCachedUsesRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest,
     RewrapRequest, RotateDatasetRequest, RotateLogKeyRequest, ScheduleVersionDestructionRequest,
@@ -47,6 +47,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         | "ConfirmClock"
         | "RotateLogKey"
         | "AnonymiseMonth"
+        | "LabelDataset"
         | "AddOperator"
         | "DisableOperator"
         | "EnableOperator"
@@ -75,8 +76,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
 /// A request that only lacks the right.
 pub(crate) fn body(method: &str) -> Bytes {
     let name = || "datasets/files".to_owned();
-    let version = || "datasets/files/versions/1".to_owned();
-    let reason = || "a test".to_owned();
+    let reason = "a test".to_owned();
     let generate = || GenerateDataKeyRequest {
         dataset: name(),
         ..Default::default()
@@ -126,36 +126,52 @@ pub(crate) fn body(method: &str) -> Bytes {
             }),
             validate_only: false,
         }),
+        "LabelDataset" => encode(&LabelDatasetRequest {
+            name: name(),
+            ..Default::default()
+        }),
         "RotateDataset" => encode(&RotateDatasetRequest {
             name: name(),
             ..Default::default()
         }),
         "EmergencyRotateDataset" => encode(&EmergencyRotateDatasetRequest {
             name: name(),
-            reason: reason(),
+            reason,
             ..Default::default()
         }),
-        "ListVersions" => encode(&ListVersionsRequest {
-            parent: name(),
-            ..Default::default()
-        }),
-        "DisableVersion" => encode(&DisableVersionRequest {
-            name: version(),
-            validate_only: false,
-        }),
-        "ScheduleVersionDestruction" => encode(&ScheduleVersionDestructionRequest {
-            name: version(),
-            ..Default::default()
-        }),
-        "RestoreVersion" => encode(&RestoreVersionRequest {
-            name: version(),
-            validate_only: false,
-        }),
-        other => other_body(other, reason()),
+        other => version_body(other),
     }
 }
 
-fn other_body(method: &str, reason: String) -> Bytes {
+fn version_body(method: &str) -> Bytes {
+    let name = || "datasets/files/versions/1".to_owned();
+    match method {
+        "ListVersions" => encode(&ListVersionsRequest {
+            parent: "datasets/files".into(),
+            ..Default::default()
+        }),
+        "DisableVersion" => encode(&DisableVersionRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        "EnableVersion" => encode(&EnableVersionRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        "ScheduleVersionDestruction" => encode(&ScheduleVersionDestructionRequest {
+            name: name(),
+            ..Default::default()
+        }),
+        "RestoreVersion" => encode(&RestoreVersionRequest {
+            name: name(),
+            validate_only: false,
+        }),
+        other => other_body(other),
+    }
+}
+
+fn other_body(method: &str) -> Bytes {
+    let reason = "a test".to_owned();
     let scope = || ShredSecretScope {
         kind: SecretKind::Subject.into(),
         account: "acme".into(),
@@ -186,10 +202,6 @@ fn other_body(method: &str, reason: String) -> Bytes {
         "UnblockShredSecret" => encode(&UnblockShredSecretRequest {
             selector: selector(),
             reason,
-            validate_only: false,
-        }),
-        "EnableVersion" => encode(&EnableVersionRequest {
-            name: "datasets/files/versions/1".into(),
             validate_only: false,
         }),
         "DestroyShredSecret" => encode(&DestroyShredSecretRequest {

@@ -37,13 +37,11 @@ impl Evidence {
             action: "GenerateDataKey".to_owned(),
             ..Default::default()
         };
-        // who stands behind an id is learnt from the entries
-        let entries = auditor.entries(0).await.unwrap();
         let exposure = summary(&auditor, of_files).await;
         Self {
             exposure: (exposure.rows, exposure.lasting_context),
             of_jane: summary(&auditor, of_jane).await,
-            entries,
+            entries: auditor.entries(0).await.unwrap(),
         }
     }
 

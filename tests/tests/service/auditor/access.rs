@@ -101,8 +101,12 @@ async fn change_everything(process: &InProcess, running: &Running) {
         texts,
         ..Default::default()
     };
-    let mut policies = v1::policy_service_client::PolicyServiceClient::new(bob.wire.channel());
-    policies.apply_policies(apply).await.unwrap();
+    let policies = v1::policy_service_client::PolicyServiceClient::new(bob.wire.channel());
+    let apply = async |approval: Option<&String>| {
+        let request = using(apply.clone(), approval);
+        policies.clone().apply_policies(request).await
+    };
+    process.insist(apply).await.unwrap();
 }
 
 #[tokio::test]

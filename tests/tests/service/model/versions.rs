@@ -43,30 +43,10 @@ impl Model {
                     (state == Disabled).then_some(DecryptOnly),
                 )
             }
-            2 => {
-                let request = ScheduleVersionDestructionRequest {
-                    name,
-                    waiting_time: None,
-                    validate_only: false,
-                };
-                let answer = datasets.schedule_version_destruction(request).await;
-                let pending = answer.as_ref().err().and_then(approval);
-                let allowed = [DecryptOnly, Disabled].contains(&state);
-                let done = self.note(answer).map(drop);
-                if let Some(approval) = pending {
-                    assert!(allowed && done == Err("APPROVAL_REQUIRED".into()));
-                    let since = Instant::now();
-                    self.waiting.push(Waiting {
-                        dataset,
-                        at,
-                        state,
-                        approval,
-                        since,
-                    });
-                    return;
-                }
-                (done, None)
-            }
+            2 => match self.schedule(dataset, at, name).await {
+                Some(done) => (done, None),
+                None => return,
+            },
             _ => {
                 let answer = datasets
                     .restore_version(RestoreVersionRequest {
@@ -87,6 +67,39 @@ impl Model {
             (Err(reason), None) => assert!(reason.starts_with("VERSION_"), "{reason}"),
             (Err(reason), Some(next)) => panic!("{state:?} to {next:?}: {reason}"),
         }
+    }
+
+    /// Asks for a destruction; `None`: it waits for an approval, and was remembered.
+    async fn schedule(
+        &mut self,
+        dataset: usize,
+        at: usize,
+        name: String,
+    ) -> Option<Result<(), String>> {
+        use VersionState::{DecryptOnly, Disabled};
+        let state = self.versions[dataset][at].state;
+        let request = ScheduleVersionDestructionRequest {
+            name,
+            waiting_time: None,
+            validate_only: false,
+        };
+        let mut datasets = self.operator.datasets();
+        let answer = datasets.schedule_version_destruction(request).await;
+        let pending = answer.as_ref().err().and_then(approval);
+        let done = self.note(answer).map(drop);
+        let Some(approval) = pending else {
+            return Some(done);
+        };
+        assert!([DecryptOnly, Disabled].contains(&state));
+        assert_eq!(done, Err("APPROVAL_REQUIRED".into()));
+        self.waiting.push(Waiting {
+            dataset,
+            at,
+            state,
+            approval,
+            since: Instant::now(),
+        });
+        None
     }
 
     /// A destruction whose delay is over is done, unless the version was changed since.

@@ -17,6 +17,7 @@ use kms_tests::rpc::{Rpc, every};
 use kms_tests::wire::Raw;
 use std::time::Duration;
 use tonic::Status;
+use tonic::transport::Channel;
 
 /// A session of the caller's own person, opened now.
 async fn log_in(caller: &Caller) -> Result<LoginResponse, Status> {
@@ -96,14 +97,25 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
     let token = token.enrolment_token;
     assert_eq!(who(&alice, &session).await, "SESSION_REQUIRED");
     assert_eq!(why(auth.login(login(person.code())).await), "LOGIN_FAILED");
+    let code = enrolled(&mut auth, token, new, person.present_step()).await;
+    assert_eq!(why(auth.login(login(code)).await), "OK");
+    running.stop().await;
+}
+
+/// Enrols alice with a new device; its code for `step`.
+async fn enrolled(
+    auth: &mut AuthServiceClient<Channel>,
+    token: String,
+    password: &str,
+    step: u64,
+) -> String {
     let begin = BeginEnrolmentRequest {
         user: "alice".into(),
         enrolment_token: token.clone(),
-        password: new.into(),
+        password: password.into(),
         validate_only: false,
     };
     let began = auth.begin_enrolment(begin).await.unwrap().into_inner();
-    let step = person.present_step();
     let confirm = ConfirmEnrolmentRequest {
         user: "alice".into(),
         enrolment_token: token,
@@ -111,9 +123,7 @@ async fn roles_second_factor_and_password_end_sessions_when_they_change() {
         validate_only: false,
     };
     auth.confirm_enrolment(confirm).await.unwrap();
-    let code = totp(&began.totp_secret, step);
-    assert_eq!(why(auth.login(login(code)).await), "OK");
-    running.stop().await;
+    totp(&began.totp_secret, step)
 }
 
 /// One call in a session, with a well-formed body.

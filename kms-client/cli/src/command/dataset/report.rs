@@ -3,6 +3,7 @@
 use crate::output::{Report, Table, brief, duration, hex, optional_time};
 use kms_client::proto::v1;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One dataset.
 #[derive(Debug, Serialize)]
@@ -16,6 +17,7 @@ pub(crate) struct DatasetReport {
     required_secrets: Vec<&'static str>,
     retention_classes: Vec<String>,
     lasting_context_keys: Vec<String>,
+    labels: BTreeMap<String, String>,
     deletion_protection: bool,
     created_at: Option<String>,
     next_rotation_at: Option<String>,
@@ -34,6 +36,7 @@ impl From<&v1::Dataset> for DatasetReport {
             required_secrets: policy.required_secrets().map(kind_name).collect(),
             retention_classes: policy.retention_classes.clone(),
             lasting_context_keys: policy.lasting_context_keys.clone(),
+            labels: dataset.labels.clone().into_iter().collect(),
             deletion_protection: dataset.deletion_protection,
             created_at: optional_time(dataset.created_at.as_ref()),
             next_rotation_at: optional_time(dataset.next_rotation_at.as_ref()),
@@ -68,6 +71,12 @@ impl Report for DatasetReport {
         table.fact("demands", self.required_secrets.join(", "));
         table.fact("retention classes", self.retention_classes.join(", "));
         table.fact("lasting context", self.lasting_context_keys.join(", "));
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        table.fact("labels", labels.join(", "));
         table.fact("deletion protection", on_off(self.deletion_protection));
         table.fact("created", brief(self.created_at.as_ref()));
         table
@@ -124,6 +133,7 @@ mod tests {
             created_at: Some(prost_types::Timestamp::default()),
             next_rotation_at: None,
             etag: "7".into(),
+            labels: [("team".to_owned(), "billing".to_owned())].into(),
         };
         let json = serde_json::to_value(vec![DatasetReport::from(&dataset)]).unwrap();
         let expected = serde_json::json!([{
@@ -135,6 +145,7 @@ mod tests {
             "required_secrets": ["subject"],
             "retention_classes": ["customer"],
             "lasting_context_keys": ["tenant"],
+            "labels": { "team": "billing" },
             "deletion_protection": true,
             "created_at": "1970-01-01T00:00:00Z",
             "next_rotation_at": null,

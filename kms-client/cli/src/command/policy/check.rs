@@ -107,6 +107,7 @@ fn can_approve(policies: &Policies) -> bool {
         action,
         dataset: None,
         classes: &[],
+        labels: &[],
         key_context: None,
         source: None,
         now: "2026-01-01T00:00:00Z",

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::name::{
-    AccountName, DatasetName, KeyId, PrincipalName, ReasonText, RetentionClass, SecretId,
+    AccountName, DatasetName, KeyId, Labels, PrincipalName, ReasonText, RetentionClass, SecretId,
     SecretKind, ShredScope, VersionNumber,
 };
 use crate::secret::{
@@ -203,6 +203,10 @@ fn dataset(w: &mut Writer, record: &DatasetRecord) {
     policy.lasting_context_keys.iter().for_each(|key| {
         w.short(key.as_bytes());
     });
+    w.u16(u16::try_from(record.labels.pairs().len()).unwrap_or(u16::MAX));
+    for (key, value) in record.labels.pairs() {
+        w.short(key.as_bytes()).short(value.as_bytes());
+    }
     w.flag(record.deletion_protection)
         .u32(record.next_version.get());
     w.i64(record.created_at.as_micros())
@@ -220,10 +224,15 @@ fn read_dataset(r: &mut Reader<'_>) -> Result<DatasetRecord, Malformed> {
         })?,
         lasting_context_keys: list(r, |r| r.text().map(Into::into))?,
     };
+    let labels = list(r, |r| {
+        Ok((Box::<str>::from(r.text()?), Box::<str>::from(r.text()?)))
+    })?;
+    let labels = labels.iter().map(|(key, value)| (&**key, &**value));
     Ok(DatasetRecord {
         key_id,
         name,
         policy,
+        labels: Labels::new(labels).map_err(|_| Malformed)?,
         deletion_protection: r.flag()?,
         next_version: number(r)?,
         created_at: time(r)?,

@@ -10,7 +10,7 @@ use kms_core::engine::{
 };
 use kms_core::key::record::{DatasetPolicy, Revision};
 use kms_core::key::rotation;
-use kms_core::name::{DatasetName, KeyId, ReasonText, RetentionClass, VersionNumber};
+use kms_core::name::{DatasetName, KeyId, Labels, ReasonText, RetentionClass, VersionNumber};
 use kms_core::policy::Action;
 use kms_core::reason::Reason;
 use kms_core::time::DAY;
@@ -34,6 +34,7 @@ impl Run {
                 retention_classes: vec![RetentionClass::parse("customer").unwrap()],
                 lasting_context_keys: vec!["tenant".into()],
             },
+            labels: Labels::default(),
             deletion_protection: protected,
         };
         let gathered = self.world.gather(&[], &[]);

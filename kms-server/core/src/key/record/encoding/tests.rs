@@ -44,15 +44,20 @@ fn dataset() -> impl Strategy<Value = DatasetRecord> {
         },
     );
     let rest = (any::<bool>(), number_of_version(), timestamp(), timestamp());
+    let labels = vec(("[a-z][a-z0-9-]{0,62}", "[A-Za-z0-9._-]{0,63}"), 0..17);
+    let rest = (rest, labels);
     let name = "[a-z][a-z0-9-]{0,62}".prop_map(|s| DatasetName::parse(&s).unwrap());
-    (key_id(), name, policy, rest).prop_map(|(key_id, name, policy, rest)| DatasetRecord {
-        key_id,
-        name,
-        policy,
-        deletion_protection: rest.0,
-        next_version: rest.1,
-        created_at: rest.2,
-        next_rotation_at: rest.3,
+    (key_id(), name, policy, rest).prop_map(|(key_id, name, policy, (rest, labels))| {
+        DatasetRecord {
+            key_id,
+            name,
+            policy,
+            labels: Labels::new(labels.iter().map(|(k, v)| (&**k, &**v))).unwrap(),
+            deletion_protection: rest.0,
+            next_version: rest.1,
+            created_at: rest.2,
+            next_rotation_at: rest.3,
+        }
     })
 }
 
