@@ -326,6 +326,7 @@ impl Service {
             },
             idempotency,
             rules: &self.rules,
+            in_force: &held.in_force,
             anonymisation_held: self.anonymisation_hold().is_some(),
             issuing: self.issuing(live),
         };

@@ -1,12 +1,14 @@
 //! Cedar policies behind the `Decide` seam: turns principals, resources and circumstances into the names that policies
 //! speak of, and remembers answers that depend on nothing but who, what and which dataset. Never asked by the daemon's
-//! own jobs; what fails is denied.
+//! own jobs, nor about the ways back in; what fails is denied.
 
 pub mod in_force;
 mod remembered;
 
 use kms_core::engine::Snapshot;
-use kms_core::engine::snapshot::{Operator, Operators};
+use kms_core::engine::snapshot::Operators;
+use kms_core::key::record::OperatorRecord;
+use kms_core::policy::limits::is_way_back;
 use kms_core::policy::{
     Action, Authentication, ByRole, Circumstances, Decide, Freshness, Principal, Resource, Role,
     Roles, SecondFactor, Verdict,
@@ -124,19 +126,71 @@ pub fn keeps_somebody(
     certificate: Option<&Principal>,
     here: &Circumstances,
 ) -> bool {
-    let about = Resource::default();
-    let may = |who: &Principal, action: Action| {
-        let depends = certificate.is_none() && policies.reads_circumstances(who, action);
-        depends || policies.decide(who, action, &about, here).allowed
+    let from = if certificate.is_some() {
+        Source::Here
+    } else {
+        Source::Any
     };
-    let mut able = operators
-        .after(None)
-        .filter(|operator| operator.record.can_act());
-    let somebody = able.any(|operator| {
-        let who = with_new_code(operator, here);
-        may(&who, Action::AcceptCode) && may(&who, Action::ApplyPolicies)
-    });
-    somebody && certificate.is_none_or(|certificate| may(certificate, Action::Login))
+    let mut all = operators.after(None);
+    let somebody = all.any(|operator| applies(policies, &operator.record, from, here));
+    let login = |desk: &Principal| may(policies, desk, Action::Login, from, here);
+    somebody && certificate.is_none_or(login)
+}
+
+/// Whether somebody could still put other policies into force once the operator is as `changed` says, if anybody can
+/// now. As far as that does not depend on where people call from.
+#[must_use]
+pub fn keeps_somebody_beside(
+    policies: &ByPolicy,
+    operators: &Operators,
+    changed: &OperatorRecord,
+    here: &Circumstances,
+) -> bool {
+    let able = |record: &OperatorRecord| applies(policies, record, Source::Any, here);
+    let now = operators.after(None).filter(|now| able(&now.record));
+    let (mut anybody, mut others) = (false, false);
+    for operator in now {
+        anybody = true;
+        others |= operator.record.name != changed.name;
+    }
+    others || !anybody || able(changed)
+}
+
+/// Where a person is taken to call from.
+#[derive(Clone, Copy)]
+enum Source {
+    Here,
+    /// What depends on it counts as allowed.
+    Any,
+}
+
+fn may(
+    policies: &ByPolicy,
+    who: &Principal,
+    action: Action,
+    from: Source,
+    here: &Circumstances,
+) -> bool {
+    let depends = matches!(from, Source::Any) && policies.reads_circumstances(who, action);
+    depends
+        || policies
+            .decide(who, action, &Resource::default(), here)
+            .allowed
+}
+
+/// Whether this operator may put policies into force.
+fn applies(
+    policies: &ByPolicy,
+    record: &OperatorRecord,
+    from: Source,
+    here: &Circumstances,
+) -> bool {
+    let who = with_new_code(record, here);
+    let needed = [Action::AcceptCode, Action::ApplyPolicies];
+    record.can_act()
+        && needed
+            .iter()
+            .all(|action| may(policies, &who, *action, from, here))
 }
 
 /// Whether under `policies` enough people could still approve the next ones: somebody who may apply them has `required`
@@ -148,17 +202,12 @@ pub fn keeps_quorum(
     required: usize,
     here: &Circumstances,
 ) -> bool {
-    let may = |who: &Principal, action: Action| {
-        policies.reads_circumstances(who, action)
-            || policies
-                .decide(who, action, &Resource::default(), here)
-                .allowed
-    };
+    let may = |who: &Principal, action| may(policies, who, action, Source::Any, here);
     let able = snapshot.operators.after(None);
     let able = able.filter(|operator| operator.record.can_act());
     let people: Vec<_> = able
         .map(|operator| {
-            let who = with_new_code(operator, here);
+            let who = with_new_code(&operator.record, here);
             let keys = snapshot.approvals.approver(&operator.record.name);
             let signs = keys.is_some_and(|kept| !kept.record.keys.is_empty())
                 && who.roles.contains(Role::Approver)
@@ -174,11 +223,11 @@ pub fn keeps_quorum(
 }
 
 /// An operator who has just given a code.
-fn with_new_code(operator: &Operator, here: &Circumstances) -> Principal {
+fn with_new_code(record: &OperatorRecord, here: &Circumstances) -> Principal {
     Principal {
-        name: operator.record.name.principal(),
+        name: record.name.principal(),
         authentication: Authentication::OperatorSession,
-        roles: Roles::of_person(operator.record.roles),
+        roles: Roles::of_person(record.roles),
         attributes: None,
         second_factor: Some(SecondFactor {
             at: here.now,
@@ -222,7 +271,7 @@ impl Decide for ByPolicy {
         resource: &Resource<'_>,
         circumstances: &Circumstances,
     ) -> Verdict {
-        if principal.authentication == Authentication::Internal {
+        if principal.authentication == Authentication::Internal || is_way_back(action) {
             return ByRole.decide(principal, action, resource, circumstances);
         }
         let asked = Asked {

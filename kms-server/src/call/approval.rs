@@ -14,6 +14,7 @@ use kms_core::audit::ApprovalFacts;
 use kms_core::engine::approval::gate::Gated;
 use kms_core::engine::approval::{Asked, gate};
 use kms_core::engine::{Decision, Moment, Refusal, Snapshot, View};
+use kms_core::key::record::ApprovalState;
 use kms_core::name::ApprovalId;
 use kms_core::policy::Action;
 use std::sync::Arc;
@@ -67,7 +68,11 @@ impl Service {
         let (event, id) = match (asked, word, ticket.action) {
             (Some(id), ..) => ("requested", id),
             (None, Some(word), Action::Approve) => ("signed", word.id),
-            (None, Some(word), Action::RejectApproval) => ("rejected", word.id),
+            (None, Some(word), Action::RejectApproval) => {
+                let kept = snapshot.approvals.get(word.id);
+                let open = kept.is_some_and(|kept| kept.record.state == ApprovalState::Open);
+                (if open { "objected to" } else { "rejected" }, word.id)
+            }
             (None, Some(word), Action::CancelApproval) => ("cancelled", word.id),
             (None, Some(word), _) => ("used", word.id),
             (None, None, _) => return,

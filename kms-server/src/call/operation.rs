@@ -1,6 +1,7 @@
 //! What the road asks of each RPC: how to read it, what it needs, what the engine decides, how it is
 //! answered. Operations never wait for anything but their turn, never touch store or log.
 
+use crate::policies::in_force::InForce;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::snapshot::Dataset;
 use kms_core::engine::{Decision, Idempotency, Moment, Refusal, Snapshot, View};
@@ -101,6 +102,8 @@ pub(super) struct Scene<'a> {
     pub idempotency: Option<Idempotency>,
     /// What is configured to need the word of others.
     pub rules: &'a ApprovalRules,
+    /// What decides who may do what.
+    pub in_force: &'a InForce,
     /// The audit log must not be anonymised now.
     pub anonymisation_held: bool,
     /// The built-in authority, where it is on.

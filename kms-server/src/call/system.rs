@@ -188,6 +188,12 @@ impl Service {
                     delay.as_secs()
                 )
             }
+            Mode::Unreachable { delay } => {
+                format!(
+                    "unreachable: a delay of {} s replaces a missing approval of changes of the roster",
+                    delay.as_secs()
+                )
+            }
         };
         status.alarms.extend(match team {
             Mode::Founding => Some(
@@ -197,6 +203,11 @@ impl Service {
             ),
             Mode::Undeclared => Some(
                 "no roster is declared: a delay stands in for a missing approval (`kms approval declare`)"
+                    .to_owned(),
+            ),
+            Mode::Unreachable { .. } => Some(
+                "too few people could ever approve: give more of them the role `approver` and a key \
+                 (`kms approval key add`)"
                     .to_owned(),
             ),
             Mode::Quorum | Mode::SmallTeam { .. } => None,

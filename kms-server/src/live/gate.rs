@@ -171,6 +171,15 @@ impl Gate {
         Ok(())
     }
 
+    /// Whether `passphrase` would unseal. Opens nothing, whatever is sealed meanwhile; a guess costs as one at unsealing.
+    ///
+    /// # Errors
+    /// [`UnsealError`].
+    pub async fn check(&self, passphrase: Passphrase) -> Result<(), UnsealError> {
+        let keyring = Arc::clone(&self.parts.keyring);
+        self.attempts.unseal(keyring, passphrase).await.map(drop)
+    }
+
     async fn ask_anchors(
         &self,
         live: &Live,

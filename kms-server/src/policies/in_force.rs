@@ -1,9 +1,10 @@
 //! What decides: the table of roles, the policies in force, or, where those cannot be had, just enough for somebody to
 //! put others into force. Each snapshot carries its own, so a call is decided and logged by one.
 
-use super::ByPolicy;
-use kms_core::engine::snapshot::{Policies, ROLE_TABLE};
-use kms_core::key::record::PolicyGeneration;
+use super::{ByPolicy, keeps_somebody_beside};
+use kms_core::engine::snapshot::{Operators, Policies, ROLE_TABLE};
+use kms_core::key::record::{OperatorRecord, PolicyGeneration};
+use kms_core::policy::limits::is_way_back;
 use kms_core::policy::{Action, ByRole, Circumstances, Decide, Principal, Resource, Verdict};
 use kms_policies::{BrokenPolicy, PolicyText};
 use std::sync::Arc;
@@ -81,12 +82,12 @@ impl InForce {
     ) -> Explained {
         let verdict = self.decide(principal, action, resource, circumstances);
         let decided_by = match self {
-            Self::Policies(policies) => {
+            Self::Policies(policies) if !is_way_back(action) => {
                 policies
                     .ask(principal, action, resource, circumstances)
                     .decided_by
             }
-            Self::Roles | Self::Unreadable(_) => {
+            Self::Roles | Self::Policies(_) | Self::Unreadable(_) => {
                 let roles = principal.standing();
                 let allow = roles.iter().filter(|role| role.allows(action));
                 allow.map(|role| role.as_str().to_owned()).collect()
@@ -132,7 +133,31 @@ const fn leads_out(action: Action) -> bool {
             | A::Seal
             | A::GetPolicies
             | A::ApplyPolicies
+            | A::RecoverOperator
+            | A::GetRoster
+            | A::ListApprovals
+            | A::GetApproval
+            | A::Approve
+            | A::RejectApproval
+            | A::CancelApproval
     )
+}
+
+impl InForce {
+    /// Whether somebody could still put other policies into force once the operator is as `changed` says.
+    #[must_use]
+    pub fn keeps_somebody(
+        &self,
+        operators: &Operators,
+        changed: &OperatorRecord,
+        here: &Circumstances,
+    ) -> bool {
+        match self {
+            Self::Policies(policies) => keeps_somebody_beside(policies, operators, changed, here),
+            // the engine asks the table of roles
+            Self::Roles | Self::Unreadable(_) => true,
+        }
+    }
 }
 
 impl Decide for InForce {

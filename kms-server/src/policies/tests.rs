@@ -2,12 +2,17 @@
 
 use super::in_force::InForce;
 use super::*;
+use kms_core::cipher::password::Cost;
+use kms_core::engine::operator::enrolment::first_operator;
 use kms_core::engine::snapshot::Policies as Generations;
-use kms_core::key::record::Revision;
+use kms_core::key::record::{
+    OperatorState, Record, RecordKey, Revision, Stored, StoredPassword, Tree,
+};
 use kms_core::name::labels::NO_LABELS;
-use kms_core::name::{DatasetName, KeyContext, KeyId, PrincipalName, RetentionClass};
+use kms_core::name::{DatasetName, KeyContext, KeyId, OperatorName, PrincipalName, RetentionClass};
 use kms_core::policy::AboutDataset;
 use kms_core::policy::limits::is_own;
+use kms_core::secret::{PasswordHash, TotpSecret};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -239,8 +244,16 @@ fn policies_that_cannot_be_read_leave_only_the_way_out() {
         Action::AcceptCode,
         Action::ApplyPolicies,
         Action::GetPolicies,
+        Action::ListApprovals,
+        Action::GetApproval,
+        Action::Approve,
+        Action::RejectApproval,
+        Action::CancelApproval,
+        Action::GetRoster,
     ];
     assert_eq!(allowed(&admin), out);
+    let desk = principal(Authentication::Certificate, &[Role::OperatorCertificate]);
+    assert!(allowed(&desk).contains(&Action::RecoverOperator));
     assert_eq!(allowed(&service()), [Action::GetStatus]);
     assert!(allowed(&Principal::internal()).contains(&Action::ScheduledRotation));
 }
@@ -262,4 +275,68 @@ fn the_schema_says_of_the_same_actions_that_they_are_about_a_dataset() {
         about.map(|action| action.as_str()).collect::<BTreeSet<_>>(),
         listed
     );
+}
+
+#[test]
+fn no_policy_takes_the_ways_back_away() {
+    let none = with("forbid (principal, action, resource);");
+    let desk = principal(Authentication::Certificate, &[Role::OperatorCertificate]);
+    for action in [
+        Action::RecoverOperator,
+        Action::BeginEnrolment,
+        Action::ConfirmEnrolment,
+    ] {
+        assert!(allows(&none, &desk, action, &Resource::default()));
+        assert!(!allows(&none, &service(), action, &Resource::default()));
+    }
+    assert!(!allows(&none, &desk, Action::Login, &Resource::default()));
+}
+
+/// An operator who can act.
+fn operator(name: &str) -> OperatorRecord {
+    let password = StoredPassword {
+        salt: [0; 16],
+        cost: Cost::OPERATOR,
+        hash: PasswordHash::take_bytes(&mut [1; 32]),
+    };
+    first_operator(
+        OperatorName::parse(name).unwrap(),
+        Roles::of(&[Role::SecurityAdmin]).bits(),
+        password,
+        TotpSecret::from_slice(&[2; 20]).unwrap(),
+        HERE.now,
+    )
+}
+
+#[test]
+fn whom_alone_the_policies_let_change_them_stays() {
+    let mut snapshot = Snapshot::default();
+    for (number, who) in ["alice", "bob"].into_iter().enumerate() {
+        let stored = Stored {
+            key: RecordKey {
+                tree: Tree::Operator,
+                key: Box::new([u8::try_from(number).unwrap(); 32]),
+            },
+            revision: Revision(1),
+            record: Some(Record::Operator(operator(who))),
+        };
+        assert!(snapshot.apply(stored).is_none());
+    }
+    let removed = |who: &str| OperatorRecord {
+        state: OperatorState::Removed { at: HERE.now },
+        ..operator(who)
+    };
+    let alone = with(
+        r#"forbid (principal, action == Action::"ApplyPolicies", resource) unless {
+            principal == Principal::"operators/alice" };"#,
+    );
+    let keeps = |policies: &ByPolicy, who: &str| {
+        keeps_somebody_beside(policies, &snapshot.operators, &removed(who), &HERE)
+    };
+    assert!(!keeps(&alone, "alice"));
+    assert!(keeps(&alone, "bob"));
+    assert!(keeps(&shipped(), "alice"));
+    // where nobody could before, nobody is held back
+    let nobody = with(r#"forbid (principal, action == Action::"ApplyPolicies", resource);"#);
+    assert!(keeps(&nobody, "alice"));
 }

@@ -7,7 +7,11 @@ mod roster;
 mod team;
 mod webhook;
 
+use kms_server::seal::UnsealError;
+use kms_server::seal::passphrase::Passphrase;
+use kms_server::system::private_file;
 use kms_tests::console::Said;
+use kms_tests::in_process::InProcess;
 use std::fs;
 use team::{HOUR, Team, approval_of};
 
@@ -300,10 +304,20 @@ async fn a_way_back_in_takes_the_passphrase_and_a_day_that_all_hear_of() {
         &recover(&team, &right, &["--approval", &id]),
         "APPROVAL_OVER",
     );
-    // nobody stops it: not before a day, and with the passphrase again
+    // he cannot a second time alone: not before three days, and with the passphrase again
     let id = approval_of(&recover(&team, &right, &[]));
     let using = ["--approval", id.as_str()];
-    team.pass(23 * HOUR).await;
+    let again = [
+        "approval",
+        "reject",
+        &id,
+        "--reason",
+        "still",
+        "--output=json",
+    ];
+    assert_eq!(state(&team.bob(&again).ok()), "WAITING");
+    refused(&team.bob(&again), "VOTE_REFUSED");
+    team.pass(71 * HOUR).await;
     refused(&recover(&team, &right, &using), "APPROVAL_REQUIRED");
     team.pass(2 * HOUR).await;
     refused(&recover(&team, &wrong, &using), "UNSEAL_FAILED");
@@ -317,9 +331,59 @@ async fn a_way_back_in_takes_the_passphrase_and_a_day_that_all_hear_of() {
     team.alice_enrols(token["enrolment_token"].as_str().unwrap());
     team.alice(&["whoami"]).ok();
     let told = team.told(&format!("approvals/{id}")).await;
-    assert!(
-        told.iter().any(|it| it.contains("approval requested")),
-        "{told:?}"
-    );
+    for event in ["approval requested", "approval objected to"] {
+        assert!(
+            told.iter().any(|it| it.contains(event)),
+            "{event}: {told:?}"
+        );
+    }
+    // and stays in
+    refused(&team.bob(&["operator", "disable", "alice"]), "DENIED");
     team.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_third_person_who_cannot_approve_leaves_the_roster_its_delay() {
+    let mut team = Team::of_two("1h").await;
+    let add = [
+        "operator",
+        "add",
+        "carol",
+        "--role=key-admin",
+        "--output=json",
+    ];
+    let id = approval_of(&team.alice(&add));
+    team.pass(HOUR).await;
+    let added = team.alice(&[&add[..], &["--approval", &id]].concat());
+    team.carol_enrols(added.ok().json()["enrolment_token"].as_str().unwrap());
+    let status = team.alice(&["status", "--output=json"]).ok().json();
+    let mode = status["roster_mode"].as_str().unwrap();
+    assert!(mode.contains("unreachable: a delay of 3600 s"), "{mode}");
+    assert!(status["alarms"].to_string().contains("could ever approve"));
+    let roster = team.bob(&["approval", "roster", "--output=json"]).ok();
+    assert_eq!(roster.json()["mode"], "unreachable");
+    // bob's key is the way out: then the quorum is there, and the delay is over
+    team.bob_enrols(HOUR).await;
+    let roster = team.bob(&["approval", "roster", "--output=json"]).ok();
+    assert_eq!(roster.json()["mode"], "quorum");
+    let id = approval_of(&team.alice(&["operator", "add", "dora", "--role=auditor"]));
+    let shown = team.alice(&["approval", "show", &id, "--output=json"]).ok();
+    assert_eq!(shown.json()["ready_at"], serde_json::Value::Null);
+    team.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passphrase_that_is_only_checked_opens_nothing() {
+    let process = InProcess::new();
+    let running = process.serve().await;
+    let gate = running.gate();
+    assert!(gate.seal().await);
+    let right = process.installation.dir().join("seal.passphrase");
+    let right = private_file::read_secret(&right).unwrap();
+    gate.check(Passphrase::new(right)).await.unwrap();
+    assert!(gate.live().is_none());
+    let wrong = Passphrase::new(b"not the passphrase".to_vec().into());
+    let refused = gate.check(wrong).await.unwrap_err();
+    assert_eq!(refused, UnsealError::WrongPassphrase);
+    running.stop().await;
 }

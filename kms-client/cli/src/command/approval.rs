@@ -27,7 +27,7 @@ pub(crate) enum Approval {
     Approve(sign::Approve),
     /// Show an override of the log's anchors (`kms audit override`), and sign it.
     Sign(sign::Sign),
-    /// Say no, which is final.
+    /// Say no, which is final (to a recovery: once in a week, else together with another).
     Reject {
         #[command(flatten)]
         which: One,

@@ -29,7 +29,7 @@ pub(crate) enum Operator {
     Unlock(Named),
     /// Change what an operator is there for.
     SetRoles(Add),
-    /// When nobody can log in: with the recovery passphrase, let one operator enrol anew, a day later.
+    /// When nobody can log in: with the recovery passphrase, let one operator enrol anew, a day later (three after a no).
     Recover(Recover),
 }
 

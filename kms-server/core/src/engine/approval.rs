@@ -8,6 +8,7 @@ pub mod recovery;
 pub mod roster;
 pub mod standing;
 pub mod statement;
+mod team;
 pub mod vote;
 
 pub use gate::{Asked, gate};

@@ -18,6 +18,12 @@ pub const LIFE_DEFAULT: Duration = Duration::from_hours(24);
 pub const DELAY_DEFAULT: Duration = Duration::from_hours(24);
 /// A key counts so long after it was enrolled, and after its owner was let in anew.
 pub const WAITING: Duration = Duration::from_hours(24);
+/// A recovery waits so long after somebody said no to one.
+pub const WAITING_AGAIN: Duration = Duration::from_hours(72);
+/// Whoever said no to a recovery ends no other one alone for so long. Shorter than approvals are kept.
+pub const OBJECTION: Duration = Duration::from_hours(7 * 24);
+/// Nobody else changes an operator for so long after a recovery let him in.
+pub const RECOVERED: Duration = Duration::from_hours(24);
 /// Most people of a small team.
 pub const SMALL_TEAM_MAX: usize = 2;
 
@@ -104,11 +110,14 @@ impl ApprovalRules {
     /// Most approvers that anything asks for.
     #[must_use]
     pub fn most(&self) -> u8 {
-        self.required
-            .values()
-            .map(|count| count.get())
-            .max()
-            .unwrap_or(1)
+        self.most_of(Action::ALL)
+    }
+
+    /// Most approvers that any of `actions` asks for; at least one.
+    #[must_use]
+    pub fn most_of(&self, actions: &[Action]) -> u8 {
+        let counts = actions.iter().filter_map(|action| self.required(*action));
+        counts.map(NonZeroU8::get).max().unwrap_or(1)
     }
 }
 

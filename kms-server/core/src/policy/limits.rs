@@ -1,4 +1,4 @@
-//! What no policy can give, whatever it says: a service is no person, a certificate of operators is nobody but a
+//! What no policy can give or take, whatever it says: the ways back in are always there, a service is no person, a certificate of operators is nobody but a
 //! way to log in, the daemon's own work is its own, who enrols does only that, and what asks people for a new code is
 //! for people alone.
 
@@ -27,6 +27,15 @@ pub fn is_open_to(principal: &Principal, action: Action) -> bool {
                 && Freshness::of(action) != Freshness::Each
         }
     }
+}
+
+/// What no policy takes away: the table of roles alone decides about the ways back in.
+#[must_use]
+pub const fn is_way_back(action: Action) -> bool {
+    matches!(
+        action,
+        Action::RecoverOperator | Action::BeginEnrolment | Action::ConfirmEnrolment
+    )
 }
 
 /// The daemon's own, and nobody else's.

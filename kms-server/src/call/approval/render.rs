@@ -95,5 +95,6 @@ pub(in crate::call) fn mode_of(snapshot: &Snapshot, now: Timestamp) -> v1::Roste
         Mode::Undeclared => v1::RosterMode::Undeclared,
         Mode::Quorum => v1::RosterMode::Quorum,
         Mode::SmallTeam { .. } => v1::RosterMode::SmallTeam,
+        Mode::Unreachable { .. } => v1::RosterMode::Unreachable,
     }
 }

@@ -11,9 +11,9 @@ use kms_core::engine::operator::{
     NewOperator, OperatorChange, add_operator, change_operator, refused_detail,
 };
 use kms_core::engine::{Decision, Refusal, Snapshot, View};
-use kms_core::key::record::OperatorState;
+use kms_core::key::record::{OperatorState, Record};
 use kms_core::name::OperatorName;
-use kms_core::policy::{Action, Authorised, act};
+use kms_core::policy::{Action, Authorised, Circumstances, act};
 use kms_core::reason::Reason;
 use kms_proto::v1;
 
@@ -23,7 +23,7 @@ fn named(text: &str) -> Result<OperatorName, Refusal> {
 
 /// Of an operator approvers see roles and state: what logging in changes is no matter of theirs, so nobody gets
 /// out of a removal by logging in.
-pub(super) fn operator_etag(view: &View<'_>, name: &OperatorName) -> [u8; 32] {
+fn operator_etag(view: &View<'_>, name: &OperatorName) -> [u8; 32] {
     let operator = view.snapshot.operators.get(name);
     let seen = operator.map(|operator| {
         let record = &operator.record;
@@ -138,6 +138,24 @@ impl Operation for List {
     }
 }
 
+/// Whom the policies in force let put others into force is not only a matter of roles.
+fn leaves_policies_to_somebody<R>(scene: &Scene<'_>, decision: &Decision<R>) -> Result<(), Reason> {
+    let writes = decision.change.iter().flat_map(|change| &change.writes);
+    let mut changed = writes.filter_map(|write| match &write.record {
+        Some(Record::Operator(record)) => Some(record),
+        _ => None,
+    });
+    let here = Circumstances {
+        source: None,
+        now: scene.moment.now,
+    };
+    let operators = &scene.view.snapshot.operators;
+    if changed.all(|record| scene.in_force.keeps_somebody(operators, record, &here)) {
+        return Ok(());
+    }
+    Err(Reason::LastAdministrator)
+}
+
 macro_rules! changes {
     ($($(#[$doc:meta])* $operation:ident $action:ident $request:ident $response:ident
         ($message:ident) $change:expr, ($token:ident) { $($field:ident: $value:expr),* };)+) => {$(
@@ -172,7 +190,10 @@ macro_rules! changes {
                 input: &Self::Input<'_>,
                 scene: &Scene<'_>,
             ) -> Result<Decision<Self::Reply>, Refusal> {
-                change_operator(&scene.view, &scene.moment, &input.0, &input.1, input.2)
+                let (view, moment) = (&scene.view, &scene.moment);
+                let decision = change_operator(view, moment, &input.0, &input.1, input.2)?;
+                leaves_policies_to_somebody(scene, &decision)?;
+                Ok(decision)
             }
 
             fn answer(

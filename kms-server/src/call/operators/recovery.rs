@@ -1,7 +1,6 @@
 //! RecoverOperator: with the recovery passphrase, over a certificate of operators, when nobody can log in any more.
 //! Never quicker than a day, never unheard.
 
-use super::administration::operator_etag;
 use super::{Nothing, USER_MAX, bounded, rendered};
 use crate::call::Service;
 use crate::call::lane::Lane;
@@ -9,11 +8,11 @@ use crate::call::operation::Refused;
 use crate::call::road::Incoming;
 use crate::call::ticket::Ticket;
 use crate::live::Live;
-use crate::live::gate::NotUnsealed;
 use crate::seal::UnsealError;
 use crate::seal::passphrase::Passphrase;
+use kms_core::engine::approval::statement::etag;
 use kms_core::engine::approval::{Asked, recover};
-use kms_core::engine::{Moment, Refusal};
+use kms_core::engine::{Moment, Refusal, View};
 use kms_core::name::OperatorName;
 use kms_core::policy::{Action, act};
 use kms_core::reason::Reason;
@@ -23,6 +22,14 @@ use zeroize::Zeroizing;
 
 /// Most bytes of a passphrase.
 const PASSPHRASE_MAX: usize = 1_024;
+
+/// The account alone: whoever may disable it does not end its recovery by that.
+fn account_etag(view: &View<'_>, name: &OperatorName) -> [u8; 32] {
+    let operator = view.snapshot.operators.get(name);
+    let made = operator.map(|operator| operator.record.created_at.as_micros().to_be_bytes());
+    let made = made.as_ref().map_or(&[][..], |made| made);
+    etag(&[b"recovery", name.as_str().as_bytes(), made])
+}
 
 impl Service {
     pub(in crate::call) async fn recover_operator(
@@ -54,13 +61,10 @@ impl Service {
     /// The seals' passphrase stands in until there are recovery recipients. Guesses cost as those at unsealing do.
     async fn is_recovery_passphrase(&self, typed: &[u8]) -> Result<(), Reason> {
         let passphrase = Passphrase::new(Zeroizing::new(typed.to_vec()));
-        let right = self.gate.unseal(passphrase).await;
+        let right = self.gate.check(passphrase).await;
         right.map_err(|error| match error {
-            NotUnsealed::Seal(UnsealError::TooManyAttempts { .. }) => Reason::ResourceExhausted,
-            NotUnsealed::Seal(_) => Reason::UnsealFailed,
-            NotUnsealed::NotAnchored(_) => Reason::NotAnchored,
-            NotUnsealed::NotOverridden(reason) => reason,
-            NotUnsealed::OtherInstance(_) | NotUnsealed::Open(_) => Reason::Internal,
+            UnsealError::TooManyAttempts { .. } => Reason::ResourceExhausted,
+            _ => Reason::UnsealFailed,
         })
     }
 
@@ -92,7 +96,7 @@ impl Service {
                 action: Action::RecoverOperator,
                 method: ticket.method,
                 request: &request,
-                etag: operator_etag(&view, name),
+                etag: account_etag(&view, name),
                 requester: &ticket.principal.name,
                 policy: ticket.policy.get(),
                 origin: self.audit.origin(),

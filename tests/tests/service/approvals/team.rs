@@ -267,7 +267,7 @@ impl Team {
     }
 
     /// Under the approver's certificate; her password and codes come from files like the others'.
-    fn carol_enrols(&self, token: &str) {
+    pub(crate) fn carol_enrols(&self, token: &str) {
         let profile = self.process.installation.profile(Role::Approver);
         let mut carol: toml::Table = fs::read_to_string(&profile).unwrap().parse().unwrap();
         let (password, secret) = (self.path("carol.password"), self.path("carol.totp"));

@@ -2,6 +2,7 @@
 //! account alone.
 
 use super::operator;
+use super::roster::keeps_quorum;
 use crate::audit::{Detail, Facts, Outcome};
 use crate::cipher::ssh_signature::SignerKey;
 use crate::engine::index::approver_key;
@@ -85,7 +86,8 @@ fn waited(view: &View<'_>, now: Timestamp) -> Timestamp {
 /// Takes a key away, at once.
 ///
 /// # Errors
-/// DENIED where the operator has no such key.
+/// DENIED where the operator has no such key; QUORUM_UNREACHABLE where too few could approve without it: whoever must
+/// not sign any more is disabled, and his key replaced first.
 pub fn remove_key(
     view: &View<'_>,
     _proof: &Authorised<act::RemoveApproverKey>,
@@ -99,6 +101,10 @@ pub fn remove_key(
     let key = key.ok_or(Reason::Denied)?;
     let mut record = ApproverRecord::clone(&old.record);
     record.keys.retain(|enrolled| *enrolled.blob != *key.blob());
+    let has_key = !record.keys.is_empty();
+    if !keeps_quorum(view.snapshot, name, |person| person.has_key = has_key) {
+        return Err(Reason::QuorumUnreachable.into());
+    }
     let write = replacing(view, Some(old), record);
     Ok(decided(
         Action::RemoveApproverKey,

@@ -1,5 +1,6 @@
 //! A way back in when every device is lost: whoever has the recovery passphrase lets one operator enrol anew. A day
-//! passes first, everybody is told, and any operator who can still log in stops it.
+//! passes first, everybody is told, and any operator who can still log in stops it: alone once, then with another. So
+//! neither the passphrase nor one ill colleague has the last word against two others.
 
 use super::gate::{Asked, Gated, pending, record, used, waiting};
 use super::key::wait_again;
@@ -8,11 +9,12 @@ use crate::engine::index::operator_key;
 use crate::engine::operator::administration::{Token, make_token, newcomer};
 use crate::engine::operator::roles_note;
 use crate::engine::view::{Change, Decision, Moment, Refusal, View};
-use crate::key::record::{Expect, OperatorState, Record, Write};
-use crate::name::OperatorName;
-use crate::policy::approval::{LIFE_DEFAULT, WAITING};
+use crate::key::record::{ApprovalRecord, Expect, OperatorState, Record, Vote, Write};
+use crate::name::{ApprovalId, OperatorName};
+use crate::policy::approval::{LIFE_DEFAULT, OBJECTION, WAITING, WAITING_AGAIN};
 use crate::policy::{Action, ApprovalRules, Authorised, Role, Roles, act};
 use crate::reason::Reason;
+use crate::time::Timestamp;
 
 /// Asks for it, or, with its approval and after the delay, does it: answers an enrolment token.
 ///
@@ -33,7 +35,13 @@ pub fn recover(
         if let Some(kept) = pending(view, asked, &rules, moment.now) {
             return Err(Refusal::pending(kept.record.id));
         }
-        let record = record(view, moment, asked, (0, LIFE_DEFAULT, Some(WAITING)))?;
+        let refused_lately = objections(view, moment.now).next().is_some();
+        let wait = if refused_lately {
+            WAITING_AGAIN
+        } else {
+            WAITING
+        };
+        let record = record(view, moment, asked, (0, LIFE_DEFAULT, Some(wait)))?;
         return Ok(waiting(Action::RecoverOperator, record, detail));
     };
     let (token, writes, note) = let_in(view, moment, name)?;
@@ -47,6 +55,45 @@ pub fn recover(
         }),
     };
     used(view, moment, &rules, (asked, id), decision)
+}
+
+/// Who said no to a recovery lately, and to which.
+fn objections<'a>(
+    view: &View<'a>,
+    now: Timestamp,
+) -> impl Iterator<Item = (ApprovalId, &'a OperatorName)> {
+    let all = view.snapshot.approvals.after(None);
+    let recoveries = all.filter(|kept| kept.record.action == Action::RecoverOperator);
+    recoveries.flat_map(move |kept| {
+        let lately = move |no: &&Vote| now < no.at.saturating_add(OBJECTION);
+        let objections = kept.record.votes.iter().filter(lately);
+        objections.map(|no| (kept.record.id, &no.operator))
+    })
+}
+
+/// Somebody's no to a recovery, in its record: whether that ends it. Of whoever said no to another one lately, only
+/// together with somebody else's.
+///
+/// # Errors
+/// VOTE_REFUSED for a second no to the same one.
+pub(super) fn object(
+    view: &View<'_>,
+    record: &mut ApprovalRecord,
+    who: &OperatorName,
+    now: Timestamp,
+) -> Result<bool, Reason> {
+    if record.votes.iter().any(|no| no.operator == *who) {
+        return Err(Reason::VoteRefused);
+    }
+    let mut elsewhere = objections(view, now).filter(|(id, _)| *id != record.id);
+    let ends = !record.votes.is_empty() || elsewhere.all(|(_, name)| name != who);
+    record.votes.push(Vote {
+        operator: who.clone(),
+        key: Box::default(),
+        signature: Box::default(),
+        at: now,
+    });
+    Ok(ends)
 }
 
 /// The operator as one who may enrol, with a new password and authenticator, and who administers operators.
@@ -69,12 +116,15 @@ fn let_in(
     record.roles |= Roles::of(&[Role::SecurityAdmin]).bits();
     let note = roles_note(record.roles, Some(before));
     record.state = OperatorState::Enabled;
+    // who was one of the team stays one
+    record.last_step = record.last_step.max(u64::from(record.was_enrolled()));
     record.password = None;
     record.totp = None;
     record.recovery.clear();
     record.enrolment = Some(enrolment);
     record.generation = record.generation.saturating_add(1);
     record.unlocks = record.unlocks.saturating_add(1);
+    record.recovered_at = Some(view.latest(moment.now));
     let mut writes = vec![Write {
         key: operator_key(view.index, name),
         expect: old.map_or(Expect::Absent, |old| Expect::Unchanged(old.revision)),

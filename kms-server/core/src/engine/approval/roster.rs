@@ -1,11 +1,12 @@
 //! The roster: who may act or approve, under which rules. Declared once; from then on only itself changes itself.
 
 use super::operator;
+use super::team::{self, Person, people};
 use crate::audit::{Detail, Facts, Outcome};
-use crate::engine::snapshot::{Operator, Snapshot};
+use crate::engine::snapshot::Snapshot;
 use crate::engine::view::{Change, Decision, Moment, Refusal, View};
-use crate::key::record::{Expect, OperatorState, Record, RecordKey, RosterRecord, Write};
-use crate::name::PrincipalName;
+use crate::key::record::{Expect, Record, RecordKey, RosterRecord, Write};
+use crate::name::{OperatorName, PrincipalName};
 use crate::policy::approval::{DELAY_DEFAULT, FOUNDING, ROSTER, SMALL_TEAM_MAX};
 use crate::policy::{Action, ApprovalRules, Authorised, Role, Roles, act};
 use crate::reason::Reason;
@@ -26,15 +27,11 @@ pub enum Mode {
         /// How long.
         delay: Duration,
     },
-}
-
-/// Acts or approves, or did and may again: disabling somebody makes no team smaller.
-fn acts(operator: &&Operator) -> bool {
-    let roles = Roles::of_person(operator.record.roles);
-    let acting = [Role::SecurityAdmin, Role::KeyAdmin, Role::Approver];
-    !matches!(operator.record.state, OperatorState::Removed { .. })
-        && operator.record.password.is_some()
-        && acting.iter().any(|role| roles.contains(*role))
+    /// Declared, and too few could ever approve a change of the roster: a delay stands in for such a change alone.
+    Unreachable {
+        /// How long.
+        delay: Duration,
+    },
 }
 
 /// Whether the installation is younger than [`FOUNDING`], by the later of the clocks. Operators' records stay for ever,
@@ -55,13 +52,39 @@ pub fn mode(snapshot: &Snapshot, now: Timestamp) -> Mode {
             Mode::Undeclared
         };
     };
-    let people = snapshot.operators.after(None).filter(acts);
-    match roster.record.rules.delay {
-        Some(delay) if people.take(SMALL_TEAM_MAX + 1).count() <= SMALL_TEAM_MAX => {
-            Mode::SmallTeam { delay }
-        }
-        _ => Mode::Quorum,
+    declared(&people(snapshot), &roster.record.rules)
+}
+
+/// The mode that `rules` give these people.
+fn declared(people: &[Person<'_>], rules: &ApprovalRules) -> Mode {
+    match rules.delay {
+        Some(delay) if people.len() <= SMALL_TEAM_MAX => Mode::SmallTeam { delay },
+        _ if team::reaches(people, usize::from(rules.most_of(&ROSTER))) => Mode::Quorum,
+        delay => Mode::Unreachable {
+            delay: delay.unwrap_or(DELAY_DEFAULT),
+        },
     }
+}
+
+/// Whether the roster can still be changed by the word of others when `name` is as `after` says, if it could before.
+/// Nobody takes a quorum away alone, and so gets a delay in its place.
+pub(in crate::engine) fn keeps_quorum(
+    snapshot: &Snapshot,
+    name: &OperatorName,
+    after: impl FnOnce(&mut Person<'_>),
+) -> bool {
+    let Some(roster) = &snapshot.approvals.roster else {
+        return true;
+    };
+    let rules = &roster.record.rules;
+    let mut team = people(snapshot);
+    let before = declared(&team, rules);
+    if let Some(person) = team.iter_mut().find(|person| person.name == name) {
+        after(person);
+    }
+    team.retain(Person::acts);
+    let unreachable = matches!(declared(&team, rules), Mode::Unreachable { .. });
+    before != Mode::Quorum || !unreachable
 }
 
 /// What stands in for a missing approval of what `requester` asks for; `None`: nothing does.
@@ -74,6 +97,7 @@ pub fn delay(
 ) -> Option<Duration> {
     match mode(view.snapshot, view.latest(now)) {
         Mode::SmallTeam { delay } => Some(delay),
+        Mode::Unreachable { delay } if ROSTER.contains(&action) => Some(delay),
         Mode::Undeclared if ROSTER.contains(&action) => Some(rules.delay.unwrap_or(DELAY_DEFAULT)),
         // where too few could approve it, a key is the way out: else nobody ever could again
         Mode::Quorum if action == Action::AddApproverKey => {
@@ -81,7 +105,7 @@ pub fn delay(
             let others = approvers(view, operator(requester).ok().as_ref());
             (others < usize::from(required)).then_some(DELAY_DEFAULT)
         }
-        Mode::Founding | Mode::Undeclared | Mode::Quorum => None,
+        Mode::Founding | Mode::Undeclared | Mode::Quorum | Mode::Unreachable { .. } => None,
     }
 }
 
@@ -105,7 +129,7 @@ pub fn rules(view: &View<'_>, configured: &ApprovalRules, now: Timestamp) -> App
 
 /// People other than `without` who have a key to approve with, counting yet or not.
 #[must_use]
-pub fn approvers(view: &View<'_>, without: Option<&crate::name::OperatorName>) -> usize {
+pub fn approvers(view: &View<'_>, without: Option<&OperatorName>) -> usize {
     let keys = view.snapshot.approvals.approvers();
     let can = keys.filter(|kept| {
         let name = &kept.record.operator;
@@ -134,7 +158,11 @@ pub fn declare(
     }
     let requester = operator(proof.principal())?;
     let reachable = approvers(view, Some(&requester)) >= usize::from(wanted.most());
-    if wanted.delay.is_none() && !reachable {
+    let small = matches!(
+        declared(&people(view.snapshot), wanted),
+        Mode::SmallTeam { .. }
+    );
+    if !small && !reachable {
         return Err(Reason::QuorumUnreachable.into());
     }
     let roster = &view.snapshot.approvals.roster;

@@ -1,6 +1,7 @@
 //! Who counts, when it is enough, and what time may do: without a store, by hand.
 
 mod founding;
+mod ways_back;
 
 use super::gate::Gated;
 use super::*;
@@ -69,7 +70,7 @@ fn signature(who: &str, statement: &[u8]) -> Vec<u8> {
 }
 
 impl World {
-    /// These people, all approvers; `required` for removing an operator.
+    /// These people, all of them approvers who administer operators too; `required` for removing an operator.
     fn of(people: &[&str], required: u8, delay: Option<Duration>) -> Self {
         let mut world = Self {
             snapshot: Snapshot::default(),
@@ -84,7 +85,8 @@ impl World {
             revision: 0,
         };
         for who in people {
-            world.operator(who, &[Role::Approver], OperatorState::Enabled);
+            let roles = [Role::Approver, Role::SecurityAdmin];
+            world.operator(who, &roles, OperatorState::Enabled);
             world.keys(who, START);
         }
         let mut rules = ApprovalRules {
@@ -126,6 +128,7 @@ impl World {
             generation: 0,
             unlocks: 0,
             created_at: START,
+            recovered_at: None,
         };
         let place = crate::engine::index::operator_key(&self.index, &record.name);
         self.put(place, Record::Operator(record));

@@ -1,5 +1,6 @@
 //! What people do with a pending approval: sign it, say no to it, take it back.
 
+use super::recovery::object;
 use super::standing::{counting, counts, is_expired};
 use super::{changed, known, operator};
 use crate::cipher::sha256;
@@ -28,8 +29,8 @@ fn open<'a>(
 /// Adds a signature.
 ///
 /// # Errors
-/// DENIED where there is no such approval; APPROVAL_OVER; VOTE_REFUSED for one's own request, a second vote, and
-/// a key that is not enrolled or does not count yet; SIGNATURE_REFUSED.
+/// DENIED where there is no such approval; APPROVAL_OVER; VOTE_REFUSED for one's own request, a second vote, a
+/// recovery, and a key that is not enrolled or does not count yet; SIGNATURE_REFUSED.
 pub fn approve(
     view: &View<'_>,
     moment: &Moment<'_>,
@@ -42,7 +43,9 @@ pub fn approve(
     let own = old.record.requester == *proof.principal();
     let standing = counting(view, &old.record, moment.now);
     let again = standing.iter().any(|vote| vote.operator == name);
-    if own || again || !counts(view, &name, key.blob(), moment.now) {
+    // who said no to a recovery stands in its record; a yes hastens none
+    let recovery = old.record.action == Action::RecoverOperator;
+    if own || again || recovery || !counts(view, &name, key.blob(), moment.now) {
         return Err(Reason::VoteRefused.into());
     }
     let message = sha256(&[&old.record.statement]);
@@ -65,10 +68,11 @@ pub fn approve(
     Ok(changed(Action::Approve, old, record, signed))
 }
 
-/// Says no, which is final.
+/// Says no, which is final; to a recovery, once: see [`mod@super::recovery`].
 ///
 /// # Errors
-/// DENIED where there is no such approval, and for one's own: that is cancelled; APPROVAL_OVER.
+/// DENIED where there is no such approval, and for one's own: that is cancelled; APPROVAL_OVER; VOTE_REFUSED for a
+/// second no to the same recovery.
 pub fn reject(
     view: &View<'_>,
     moment: &Moment<'_>,
@@ -81,8 +85,17 @@ pub fn reject(
         return Err(Reason::Denied.into());
     }
     let mut record = ApprovalRecord::clone(&old.record);
+    let recovery = record.action == Action::RecoverOperator;
+    let who = operator(proof.principal())?;
+    let said = format!("{}: {}", proof.principal().as_str(), why.as_str());
+    record.ended = match &*record.ended {
+        "" => said.into(),
+        before => format!("{before}; {said}").into(),
+    };
+    if recovery && !object(view, &mut record, &who, moment.now)? {
+        return Ok(changed(Action::RejectApproval, old, record, (None, false)));
+    }
     record.state = ApprovalState::Rejected { at: moment.now };
-    record.ended = format!("{}: {}", proof.principal().as_str(), why.as_str()).into();
     Ok(changed(Action::RejectApproval, old, record, (None, true)))
 }
 

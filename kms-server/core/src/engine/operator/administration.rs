@@ -5,12 +5,14 @@ use crate::audit::Outcome;
 use crate::cipher::HashKey;
 use crate::engine::Refusal;
 use crate::engine::approval::key::wait_again;
+use crate::engine::approval::roster::keeps_quorum;
 use crate::engine::index::operator_key;
 use crate::engine::snapshot::Operator;
 use crate::engine::view::{Decision, Moment, View};
 use crate::entropy::{Entropy, EntropyUnavailable, make_bytes};
 use crate::key::record::{Enrolment, Expect, OperatorRecord, OperatorState, Record, Write};
 use crate::name::OperatorName;
+use crate::policy::approval::RECOVERED;
 use crate::policy::{Action, ActionKind, Authorised, Role, Roles, act};
 use crate::reason::Reason;
 use crate::time::{DAY, Timestamp};
@@ -62,6 +64,11 @@ impl OperatorChange {
     const fn gives(self) -> bool {
         !matches!(self, Self::Disable | Self::Remove)
     }
+
+    /// What could keep somebody out.
+    const fn takes(self) -> bool {
+        !matches!(self, Self::Enable | Self::Unlock)
+    }
 }
 
 /// A token that permits one enrolment; shown once.
@@ -107,6 +114,7 @@ pub fn invited(
         generation: 0,
         unlocks: 0,
         created_at: now,
+        recovered_at: None,
     };
     let write = Write {
         key: operator_key(index, &new.name),
@@ -160,14 +168,16 @@ pub(in crate::engine) const fn newcomer(name: OperatorName, now: Timestamp) -> O
         generation: 0,
         unlocks: 0,
         created_at: now,
+        recovered_at: None,
     }
 }
 
 /// Does something to an operator; answers a token where a new enrolment is permitted.
 ///
 /// # Errors
-/// DENIED for an unknown or removed operator and for what nobody does for himself; LAST_ADMINISTRATOR;
-/// INVALID_ARGUMENT without a role; INTERNAL without randomness.
+/// DENIED for an unknown or removed operator, for what nobody does for himself, and for what would put out somebody
+/// whom a recovery let in within [`RECOVERED`]; LAST_ADMINISTRATOR;
+/// QUORUM_UNREACHABLE where too few could approve the next change of the roster; INVALID_ARGUMENT without a role; INTERNAL without randomness.
 pub fn change_operator<A: ActionKind>(
     view: &View<'_>,
     moment: &Moment<'_>,
@@ -179,7 +189,11 @@ pub fn change_operator<A: ActionKind>(
         return Err(Reason::Internal.into());
     }
     let operator = known(view, name)?;
-    if change.gives() && *proof.principal() == name.principal() {
+    let own = *proof.principal() == name.principal();
+    if !own && change.takes() && is_just_recovered(view, &operator.record, moment.now) {
+        return Err(Reason::Denied.into());
+    }
+    if change.gives() && own {
         return Err(Reason::Denied.into());
     }
     let mut record = operator.record.duplicate();
@@ -187,12 +201,19 @@ pub fn change_operator<A: ActionKind>(
     if !leaves_an_administrator(view, &record) {
         return Err(Reason::LastAdministrator.into());
     }
+    let roles = match record.state {
+        OperatorState::Removed { .. } => Roles::default(),
+        _ => Roles::of_person(record.roles),
+    };
+    if !keeps_quorum(view.snapshot, name, |person| person.roles = roles) {
+        return Err(Reason::QuorumUnreachable.into());
+    }
     let note = match change {
         OperatorChange::SetRoles(roles) => roles_note(roles.bits(), Some(operator.record.roles)),
         _ => String::new(),
     };
     let detail = about(name, Outcome::Ok, note);
-    let restricts = !matches!(change, OperatorChange::Enable | OperatorChange::Unlock);
+    let restricts = change.takes();
     let mut writes = vec![replacing(view.index, operator, record)];
     if change.gives() && change != OperatorChange::Unlock {
         writes.extend(wait_again(view, name, moment.now));
@@ -240,6 +261,12 @@ fn apply(
         OperatorChange::SetRoles(roles) => record.roles = roles.bits(),
     }
     Ok(None)
+}
+
+/// Whether a recovery let this operator in so lately that nobody else may put him out again.
+fn is_just_recovered(view: &View<'_>, record: &OperatorRecord, now: Timestamp) -> bool {
+    let until = record.recovered_at.map(|at| at.saturating_add(RECOVERED));
+    until.is_some_and(|until| view.latest(now) < until)
 }
 
 /// Whether anybody who can act has the role of administering operators, once `changed` stands.

@@ -228,5 +228,6 @@ pub fn first_operator(
         generation: 0,
         unlocks: 0,
         created_at: now,
+        recovered_at: None,
     }
 }

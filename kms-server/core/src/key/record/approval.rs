@@ -63,11 +63,11 @@ pub struct ApprovalRecord {
     pub ready_at: Option<Timestamp>,
     /// Neither signed nor used from here on.
     pub expires_at: Timestamp,
-    /// At most one for each person.
+    /// At most one for each person. Of a recovery, which nobody signs: who said no, without key and signature.
     pub votes: Vec<Vote>,
     /// How far it is.
     pub state: ApprovalState,
-    /// Who ended it and why; empty while it is open.
+    /// Who ended it or said no, and why; empty before.
     pub ended: Box<str>,
 }
 

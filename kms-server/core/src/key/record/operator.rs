@@ -81,6 +81,8 @@ pub struct OperatorRecord {
     pub unlocks: u32,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When the recovery passphrase let it in last.
+    pub recovered_at: Option<Timestamp>,
 }
 
 /// Failed attempts in a row on one account from one certificate.
@@ -131,7 +133,14 @@ impl OperatorRecord {
             generation: self.generation,
             unlocks: self.unlocks,
             created_at: self.created_at,
+            recovered_at: self.recovered_at,
         }
+    }
+
+    /// Has enrolled once, whatever was taken away since.
+    #[must_use]
+    pub const fn was_enrolled(&self) -> bool {
+        self.password.is_some() || self.last_step > 0
     }
 
     /// Has a password and an authenticator, and may act.

@@ -57,7 +57,11 @@ fn a_declaration_of_before_marks_what_is_the_rosters_since() {
 
 #[test]
 fn a_key_that_nobody_could_approve_waits_a_day_and_no_other_does() {
-    let mut world = World::of(&["alice"], 1, None);
+    let mut world = World::of(&["alice", "bob", "carol"], 1, None);
+    let at = START;
+    for who in ["bob", "carol"] {
+        world.operator(who, &[Role::Approver], OperatorState::Disabled { at });
+    }
     let id = world.ask_for(Action::AddApproverKey);
     let other = world.ask_for(Action::AddOperator);
     world.pass(HOUR * 23);
@@ -67,7 +71,6 @@ fn a_key_that_nobody_could_approve_waits_a_day_and_no_other_does() {
     assert_eq!(world.outcome(other), Err(Reason::ApprovalOver));
     // as soon as somebody could, he must
     world.operator("bob", &[Role::Approver], OperatorState::Enabled);
-    world.keys("bob", START);
     assert_eq!(world.outcome(id), Err(Reason::ApprovalRequired));
     world.vote(id, "bob", "bob");
     assert_eq!(world.outcome(id), Ok(()));

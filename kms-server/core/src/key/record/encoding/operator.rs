@@ -35,6 +35,9 @@ pub(super) fn write(w: &mut Writer, record: &OperatorRecord) {
     });
     w.u32(record.generation).u32(record.unlocks);
     w.i64(record.created_at.as_micros());
+    w.option(record.recovered_at.as_ref(), |w, at| {
+        w.i64(at.as_micros());
+    });
 }
 
 pub(super) fn read(r: &mut Reader<'_>) -> Result<OperatorRecord, Malformed> {
@@ -78,6 +81,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<OperatorRecord, Malformed> {
         generation: r.u32()?,
         unlocks: r.u32()?,
         created_at: time(r)?,
+        recovered_at: r.option(time)?,
     })
 }
 
@@ -158,7 +162,7 @@ mod tests {
             proptest::option::of(secret()),
             proptest::option::of(enrolment()),
         );
-        let numbers = any::<(u16, u64, u32, u32, i64)>();
+        let numbers = any::<(u16, u64, u32, u32, i64, Option<i64>)>();
         let recovery = vec(any::<[u8; 32]>(), 0..=RECOVERY_CODES);
         ("[a-z][a-z0-9.-]{0,20}", state, factors, numbers, recovery).prop_map(
             |(name, state, (password, totp, enrolment), numbers, recovery)| OperatorRecord {
@@ -173,6 +177,7 @@ mod tests {
                 generation: numbers.2,
                 unlocks: numbers.3,
                 created_at: Timestamp::from_micros(numbers.4),
+                recovered_at: numbers.5.map(Timestamp::from_micros),
             },
         )
     }
