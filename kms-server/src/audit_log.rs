@@ -113,6 +113,13 @@ struct Shared {
     index: index::Index,
 }
 
+impl Shared {
+    /// Only the reserve is left.
+    fn is_scarce(&self) -> bool {
+        free_space(&self.dir).unwrap_or(0) < self.options.reserve_bytes
+    }
+}
+
 /// A handle; clones are cheap. When the last one goes, what waits is written and the committer ends.
 #[derive(Clone)]
 pub struct AuditLog {
@@ -251,6 +258,12 @@ impl AuditLog {
     #[must_use]
     pub fn reserve_bytes(&self) -> u64 {
         self.shared.options.reserve_bytes
+    }
+
+    /// Whether entries of this sort are taken now: with less free than the reserve, only operators' are.
+    #[must_use]
+    pub fn has_room_for(&self, space: Space) -> bool {
+        space == Space::Operator || !self.shared.is_scarce()
     }
 
     /// Free bytes of the disk that the log lies on.

@@ -268,9 +268,7 @@ impl Service {
         body: &Bytes,
     ) -> Result<Gated<O::Reply>, Refused> {
         // revoked meanwhile: what is decided on this snapshot is decided by it alone
-        if !self.stands(&held.snapshot, ticket) {
-            return Err(Reason::Unauthenticated.into());
-        }
+        self.stands(&held.snapshot, ticket)?;
         let at = At {
             snapshot: &held.snapshot,
             principal: ticket.principal,

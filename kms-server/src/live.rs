@@ -8,15 +8,18 @@ pub mod gather;
 pub mod generation;
 pub mod opening;
 pub mod publisher;
+mod publishing;
 pub mod sessions;
 pub mod shred_cache;
 pub mod state;
+pub mod submitting;
+mod tasks;
 
 pub use opening::{OpenError, Parts};
 
-use crate::audit_log::{Signed, Space};
+use crate::audit_log::{Signed, UsageMark};
 use crate::identity::authority::Authority;
-use crate::store::{Change, ChangeError, Published, Records, Writer};
+use crate::store::{Change, Records, Writer};
 use alarms::Alarms;
 use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
 use kms_core::cipher::HashKey;
@@ -25,10 +28,12 @@ use kms_core::key::record::{Expect, LogHead, Record, RecordKey, Write};
 use kms_core::name::CallId;
 use kms_core::secret::IntakeKey;
 use kms_core::time::Timestamp;
-use publisher::{Luggage, Publisher};
+use publisher::Publisher;
 use sessions::Sessions;
 use state::State;
 use std::sync::Arc;
+use submitting::Submitting;
+use tasks::Tasks;
 use tokio::sync::oneshot;
 
 /// Everything that needs the master key.
@@ -45,6 +50,7 @@ pub struct Live {
     pub sessions: Sessions,
     publisher: Arc<Publisher>,
     writer: Writer,
+    tasks: Arc<Tasks>,
 }
 
 /// The service's own keys, ready for use.
@@ -74,8 +80,8 @@ pub struct Submitted {
     pub generation: u64,
     /// Takes something away.
     pub restricts: bool,
-    /// What goes with the entries.
-    pub luggage: Luggage,
+    /// Versions that the call used, counted when its entries are logged.
+    pub usage: Vec<UsageMark>,
 }
 
 impl Live {
@@ -89,13 +95,10 @@ impl Live {
     /// on: dropping the future cancels nothing.
     ///
     /// Who submits a restriction must not hold a snapshot: it would wait for itself.
-    pub fn submit(
-        &self,
-        change: Submitted,
-    ) -> impl Future<Output = Result<Published, ChangeError>> + Send + 'static {
+    pub fn submit(&self, change: Submitted) -> Submitting {
         let (done, end) = oneshot::channel();
         if !change.leaves.is_empty() {
-            self.publisher.entrust(change.id, change.luggage);
+            self.publisher.entrust(change.id, change.usage);
         }
         self.writer.submit(Change {
             writes: change.writes,
@@ -104,17 +107,15 @@ impl Live {
             restricts: change.restricts,
             done,
         });
-        let publisher = Arc::clone(&self.publisher);
-        async move {
-            let end = end.await.unwrap_or(Err(ChangeError::Unknown));
-            if end.is_err() {
-                publisher.forget(change.id);
-            }
-            end
+        Submitting {
+            id: change.id,
+            end,
+            publisher: Arc::clone(&self.publisher),
+            tasks: Arc::clone(&self.tasks),
         }
     }
 
-    /// Waits until everything that is committed now is visible: what a conflict ran into.
+    /// Waits until everything that is committed now is visible, or nothing more will be: what a conflict ran into.
     pub async fn settled(&self) {
         self.publisher.visible(self.publisher.committed()).await;
     }
@@ -151,10 +152,7 @@ impl Live {
             leaves: Vec::new(),
             generation: self.state.generation(),
             restricts: false,
-            luggage: Luggage {
-                usage: Vec::new(),
-                space: Space::Operator,
-            },
+            usage: Vec::new(),
         });
         if let Err(error) = stored.await {
             // the next checkpoint tries again
@@ -162,10 +160,19 @@ impl Live {
         }
     }
 
-    /// Finishes what is under way and lets go of the store.
+    /// Sealing begins: from now on nothing waits for a log that cannot be written. Callers hear OUTCOME_UNKNOWN, and
+    /// the outbox carries what is committed to the next unseal.
+    pub fn begin_closing(&self) {
+        self.publisher.seal();
+    }
+
+    /// Finishes what is under way and lets go of the store. Ends also while the log cannot be written.
     pub async fn close(&self) {
+        self.begin_closing();
         self.settled().await;
+        // with the writer goes the only way to the publishing task, which ends behind the last commit
         self.writer.stop().await;
+        self.tasks.ended().await;
     }
 }
 

@@ -72,10 +72,29 @@ impl InProcess {
     /// # Panics
     /// When it does not start.
     pub async fn serve(&self) -> Running {
-        self.people.lock().expect("no poison").clear();
+        self.serve_with(|_| {}).await
+    }
+
+    /// The configuration that the installation was made with.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn config(&self) -> Config {
         let config = Config::load(&self.installation.dir().join("kms.toml"));
+        config.expect("the configuration that dev wrote")
+    }
+
+    /// Serves on a free port, configured otherwise: also as no file may say.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn serve_with(&self, change: impl FnOnce(&mut Config)) -> Running {
+        self.people.lock().expect("no poison").clear();
+        let mut config = self.config();
+        change(&mut config);
         let start = Start {
-            config: config.expect("the configuration that dev wrote"),
+            config,
             clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy::new()),
             listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),

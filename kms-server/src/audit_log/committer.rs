@@ -9,7 +9,7 @@ use super::recovery::{Active, Opened};
 use super::segment::{HEADER_LEN, Header, LEN_MAX, LEN_MIN, Prepared};
 use super::segments::Mark;
 use super::usage::UsageMark;
-use super::{Appended, AuditUnavailable, Counters, Shared, Space, free_space, lock};
+use super::{Appended, AuditUnavailable, Counters, Shared, Space, lock};
 use kms_core::audit::leaf::stamp_sequence;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -98,8 +98,7 @@ impl Committer {
     }
 
     fn commit(&mut self, jobs: &mut Vec<Job>) {
-        let free = free_space(&self.shared.dir).unwrap_or(0);
-        let scarce = free < self.shared.options.reserve_bytes;
+        let scarce = self.shared.is_scarce();
         for job in jobs.drain(..) {
             if scarce && job.submission.space == Space::Data {
                 self.refuse(job.reply);

@@ -78,21 +78,32 @@ impl CountedCalls {
     /// Takes all rows out, in no order.
     #[must_use]
     pub fn take(&self) -> Vec<Row> {
-        let rows = std::mem::take(&mut *lock(&self.rows));
-        rows.into_iter()
-            .map(|((source, reason), count)| Row {
-                source,
-                reason,
-                count: count.count,
-                from: count.from,
-                until: count.until,
-            })
+        let keys: Vec<_> = lock(&self.rows).keys().copied().collect();
+        keys.into_iter()
+            .filter_map(|key| self.take_row(key))
             .collect()
     }
 
-    /// Writes what was counted: one leaf a row, made by `encode`. What cannot be written stays counted.
+    fn take_row(&self, key: (Option<IpAddr>, Reason)) -> Option<Row> {
+        let count = lock(&self.rows).remove(&key)?;
+        let (source, reason) = key;
+        Some(Row {
+            source,
+            reason,
+            count: count.count,
+            from: count.from,
+            until: count.until,
+        })
+    }
+
+    /// Writes what was counted: one leaf a row, made by `encode`. What cannot be written stays counted, and so does
+    /// what has not had its turn when the future is dropped.
     pub async fn flush(&self, log: &AuditLog, encode: impl Fn(&Row) -> Option<Vec<u8>>) {
-        for row in self.take() {
+        let keys: Vec<_> = lock(&self.rows).keys().copied().collect();
+        for key in keys {
+            let Some(row) = self.take_row(key) else {
+                continue;
+            };
             let Some(leaf) = encode(&row) else {
                 self.add(row);
                 continue;

@@ -15,6 +15,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// Sequence numbers stay below: counting on from there cannot overflow.
+const SEQUENCE_MAX: u64 = 1 << 62;
+
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -125,7 +128,7 @@ pub(super) fn scan(file: &File, len: u64, first_sequence: u64) -> io::Result<Sca
                 let prefix = |leaf: Option<&&[u8]>| leaf.and_then(|leaf| Prefix::read(leaf).ok());
                 if let (Some(first), Some(last)) = (prefix(leaves.first()), prefix(leaves.last())) {
                     scanned.marks.note(first.sequence, frame.offset);
-                    scanned.next_sequence = last.sequence + 1;
+                    scanned.next_sequence = behind(last.sequence)?;
                     scanned.last_time = Some(last.at.time);
                 }
                 scanned.end = frame.end;
@@ -147,6 +150,17 @@ pub(super) fn scan(file: &File, len: u64, first_sequence: u64) -> io::Result<Sca
             }
         }
     }
+}
+
+/// The sequence behind a leaf's. None that a log comes to is as high as those refused: somebody wrote this one.
+fn behind(sequence: u64) -> io::Result<u64> {
+    let next = sequence.checked_add(1).filter(|next| *next < SEQUENCE_MAX);
+    next.ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a sequence number is out of range",
+        )
+    })
 }
 
 /// See the module.
@@ -263,7 +277,10 @@ fn check_header(file: &File, last: &Listed, origin: &str) -> Result<(), OpenErro
         },
         _ => OpenError::io(&last.path, source),
     })?;
-    if header.number != last.number || header.first_sequence != last.first_sequence {
+    if header.number != last.number
+        || header.first_sequence != last.first_sequence
+        || header.first_sequence >= SEQUENCE_MAX
+    {
         return Err(OpenError::Header {
             path: last.path.clone(),
         });

@@ -61,6 +61,8 @@ struct Wishes {
     /// Size of the newest checkpoint.
     signed: u64,
     problem: Option<String>,
+    /// The thread is gone: nobody may wait for it.
+    over: bool,
 }
 
 /// What is asked of the thread, and what it says.
@@ -142,7 +144,24 @@ impl Desk {
 pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("audit-tree".to_owned())
-        .spawn(move || run(&shared))
+        .spawn(move || {
+            let _last = LastWord(&shared.desk);
+            run(&shared);
+        })
+}
+
+/// Said when the thread ends, also by a panic.
+struct LastWord<'a>(&'a Desk);
+
+impl Drop for LastWord<'_> {
+    fn drop(&mut self) {
+        let mut wishes = lock(&self.0.wishes);
+        wishes.over = true;
+        wishes.waiting.clear();
+        if !wishes.closed {
+            wishes.problem = Some("the thread that builds the audit log's tree ended".to_owned());
+        }
+    }
 }
 
 fn run(shared: &Arc<Shared>) {
@@ -217,8 +236,12 @@ impl AuditLog {
     pub fn sign_now(&self) -> Option<Arc<Signed>> {
         if self.shared.options.tree {
             let (done, end) = std::sync::mpsc::sync_channel(1);
-            self.shared.desk.ask(|wishes| wishes.waiting.push(done));
-            // an error means that the thread is gone, and its key with it
+            self.shared.desk.ask(|wishes| {
+                if !wishes.over {
+                    wishes.waiting.push(done);
+                }
+            });
+            // an error means that the thread is gone
             let _ = end.recv();
         }
         self.checkpoints().borrow().clone()

@@ -2,10 +2,12 @@
 //! bucket of attempts that time fills, and two Argon2id run at a time, on threads that yield to those that
 //! serve calls. Never knows whether an account exists.
 
+use super::password::check_new;
 use crate::system::background::Background;
 use crate::system::clock::Clock;
 use kms_core::cipher::password::{Cost, SALT_LEN, derive_key};
 use kms_core::cipher::sha256;
+use kms_core::engine::Refusal;
 use kms_core::entropy::{Entropy, EntropyUnavailable, make_bytes};
 use kms_core::name::{OperatorName, PrincipalName};
 use kms_core::reason::Reason;
@@ -106,6 +108,26 @@ impl Gatekeeper {
         Ok(PasswordHash::take_bytes(&mut key.expose_bytes().clone()))
     }
 
+    /// Whether a new password is hard enough to guess. Judging costs time that the caller chooses, so it is an attempt of
+    /// the certificate, on the threads that hash; a good one is given back.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED as of [`Self::hash`]; INVALID_ARGUMENT naming `field`.
+    pub(super) async fn judge(
+        &self,
+        certificate: &PrincipalName,
+        password: &str,
+        user: &str,
+        field: &'static str,
+    ) -> Result<(), Refusal> {
+        self.take(certificate)?;
+        let (password, user) = (Zeroizing::new(password.to_owned()), user.to_owned());
+        let judged = self.hashing.run(move || check_new(&password, &user, field));
+        judged.await.ok_or(Reason::ResourceExhausted)??;
+        self.give_back(certificate);
+        Ok(())
+    }
+
     /// A right password: the attempt is given back.
     pub(super) fn give_back(&self, certificate: &PrincipalName) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +136,11 @@ impl Gatekeeper {
         }
     }
 
-    fn take(&self, certificate: &PrincipalName) -> Result<(), Reason> {
+    /// One attempt of the certificate's; time fills its bucket.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED.
+    pub(super) fn take(&self, certificate: &PrincipalName) -> Result<(), Reason> {
         let now = self.clock.monotonic();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS_MAX {

@@ -8,7 +8,6 @@ use super::ticket::{Decided, Ticket};
 use crate::audit_log::counted::Row;
 use crate::audit_log::{AuditLog, Space, Submission};
 use crate::live::gate::Gate;
-use crate::live::publisher::Luggage;
 use crate::live::state::Held;
 use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
@@ -120,10 +119,7 @@ impl Service {
             leaves: Vec::new(),
             generation: live.state.generation(),
             restricts: false,
-            luggage: Luggage {
-                usage: Vec::new(),
-                space: Space::Operator,
-            },
+            usage: Vec::new(),
         });
         committed.await.map(drop)
     }
@@ -183,6 +179,7 @@ impl Service {
             connection: None,
             trace: None,
             enrolment: None,
+            session: None,
             method: A::ACTION.as_str(),
             action: A::ACTION,
             service: self,
@@ -191,6 +188,7 @@ impl Service {
             policy: Cell::new(0),
             dry_run: false,
             is_logged: false,
+            handed_in: None,
         }
     }
 

@@ -18,7 +18,7 @@ use kms_core::codec::hex;
 use kms_core::engine::Snapshot;
 use kms_core::entropy::Entropy;
 use kms_core::name::{CallId, KeyId, PrincipalName};
-use kms_core::policy::{Authentication, Principal};
+use kms_core::policy::{Authentication, Principal, Role};
 use kms_core::reason::Reason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -61,10 +61,16 @@ pub(super) struct Author<'a> {
 }
 
 impl Author<'_> {
-    /// Operators and the daemon itself may use the log's reserve.
+    /// Operators, the certificates from which they log in, and the daemon itself may use the log's reserve. Nobody else
+    /// may: not even a certificate that has no role, whose refused calls would fill it.
     pub(super) fn space(&self) -> Space {
-        let own = |p: &Principal| p.authentication == Authentication::Internal;
-        if self.person || self.principal.is_some_and(own) {
+        let may = |p: &Principal| {
+            matches!(
+                p.authentication,
+                Authentication::Internal | Authentication::OperatorSession
+            ) || p.roles.contains(Role::OperatorCertificate)
+        };
+        if self.principal.is_some_and(may) {
             Space::Operator
         } else {
             Space::Data

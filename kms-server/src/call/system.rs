@@ -64,7 +64,10 @@ impl Service {
         // while sealed nobody can read policies: the table of roles says who may unseal
         let held = self.gate.live().map(|live| live.state.hold());
         let decide: &dyn Decide = match &held {
-            Some(held) => &*held.in_force,
+            Some(held) => {
+                self.stands(&held.snapshot, ticket)?;
+                &*held.in_force
+            }
             None => &ByRole,
         };
         let decide = ticket.deciding(decide);

@@ -7,14 +7,14 @@ use super::scribe::Author;
 use super::{Service, dry_run, scribe};
 use crate::audit_log::{Submission, UsageMark};
 use crate::identity::Connection;
-use crate::live::publisher::Luggage;
 use crate::live::state::Held;
+use crate::live::submitting::Submitting;
 use crate::live::{Live, Submitted};
 use crate::store::ChangeError;
 use kms_core::audit::leaf::Coordinates;
 use kms_core::audit::{Detail, Facts, Outcome};
 use kms_core::engine::{Change, Refusal};
-use kms_core::name::{ApprovalId, CallId};
+use kms_core::name::{ApprovalId, CallId, OperatorName};
 use kms_core::policy::{Action, Circumstances, Decide, Principal};
 use kms_core::reason::Reason;
 use std::cell::Cell;
@@ -29,6 +29,8 @@ pub(super) struct Ticket<'a> {
     pub trace: Option<[u8; 16]>,
     /// Keyed hash of the enrolment token that it came with.
     pub enrolment: Option<[u8; 32]>,
+    /// The operator whose session speaks, and the generation that it was opened in.
+    pub session: Option<(OperatorName, u32)>,
     /// The method's name; page tokens belong to it.
     pub method: &'static str,
     /// What it turned out to be.
@@ -43,6 +45,8 @@ pub(super) struct Ticket<'a> {
     pub dry_run: bool,
     /// Its entry is under way.
     pub is_logged: bool,
+    /// Its change, which brings the entry or leaves it to be written.
+    pub handed_in: Option<Submitting>,
 }
 
 impl Ticket<'_> {
@@ -127,23 +131,39 @@ impl Ticket<'_> {
         decided: Decided,
         held: Arc<Held>,
     ) -> Result<Option<Arc<Held>>, ChangeError> {
+        // what is committed must be logged: without room for the entry it is not begun
+        if !self.lane.audit.log().has_room_for(self.author().space()) {
+            return Err(ChangeError::Held);
+        }
         let restricts = decided.change.restricts;
         let held = (!restricts).then_some(held);
-        let committed = live.submit(Submitted {
+        let submitting = self.handed_in.insert(live.submit(Submitted {
             id: self.id,
             writes: decided.change.writes,
             leaves: decided.leaves,
             generation: decided.generation,
             restricts,
-            luggage: Luggage {
-                usage: decided.usage,
-                space: self.author().space(),
-            },
-        });
-        self.is_logged = true;
-        let end = committed.await;
+            usage: decided.usage,
+        }));
+        let end = submitting.await;
+        self.handed_in = None;
         self.is_logged = matches!(end, Ok(_) | Err(ChangeError::Unknown));
         end.map(|_| held)
+    }
+
+    /// The entry of a call that was dropped.
+    fn dropped(&self) -> Option<Submission> {
+        let detail = Detail::new(Outcome::Refused(Reason::DeadlineExceeded));
+        let facts = Facts::single(self.action, detail);
+        let live = self.service.gate.live();
+        let keys = self.service.scribe.keys(live.as_deref(), self.at);
+        let author = self.author();
+        let leaves = self.service.scribe.leaves(&author, &facts, &keys).ok()?;
+        Some(Submission {
+            leaves,
+            usage: Vec::new(),
+            space: author.space(),
+        })
     }
 }
 
@@ -152,17 +172,10 @@ impl Drop for Ticket<'_> {
         if self.is_logged {
             return;
         }
-        let detail = Detail::new(Outcome::Refused(Reason::DeadlineExceeded));
-        let facts = Facts::single(self.action, detail);
-        let live = self.service.gate.live();
-        let keys = self.service.scribe.keys(live.as_deref(), self.at);
-        let author = self.author();
-        if let Ok(leaves) = self.service.scribe.leaves(&author, &facts, &keys) {
-            drop(self.lane.audit.append(Submission {
-                leaves,
-                usage: Vec::new(),
-                space: author.space(),
-            }));
+        let entry = self.dropped();
+        match self.handed_in.take() {
+            Some(change) => change.see_out(self.lane.audit.log().clone(), entry),
+            None => drop(entry.map(|entry| self.lane.audit.append(entry))),
         }
     }
 }

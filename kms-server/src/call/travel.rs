@@ -6,6 +6,7 @@ use super::lane::Lane;
 use super::operation::Refused;
 use super::road::{Credentials, Early, Incoming, Road, Shed};
 use super::ticket::Ticket;
+use crate::live::sessions::Session;
 use bytes::Bytes;
 use kms_core::audit::{Detail, Outcome};
 use kms_core::engine::Refusal;
@@ -34,6 +35,7 @@ impl Service {
             connection: Some(connection),
             trace,
             enrolment: None,
+            session: None,
             method: "",
             action: Action::Refuse,
             service: self,
@@ -42,6 +44,7 @@ impl Service {
             policy: Cell::new(0),
             dry_run: false,
             is_logged: false,
+            handed_in: None,
         }
     }
 
@@ -70,13 +73,14 @@ impl Service {
         if let Some(credentials) = call.credentials.as_deref() {
             session = Box::pin(self.in_session(lane, &call, &certificate, credentials)).await?;
         }
-        let principal = session.as_ref().unwrap_or(&certificate);
+        let principal = session.as_ref().map_or(&certificate, |it| &it.0);
         let about = (&call.id, &*call.connection, call.trace_id);
         let mut ticket = self.ticket(lane, principal, about);
         ticket.method = call.method.name;
         let credentials = call.credentials.as_deref();
         ticket.approval = credentials.and_then(|given| given.approval);
         ticket.enrolment = enrolment;
+        ticket.session = session.as_ref().map(|it| it.1.speaks());
         (call.body, ticket.dry_run) = dry_run::split(std::mem::take(&mut call.body));
         let result = self.dispatch(lane, &mut ticket, &call, &certificate).await;
         dry_run::answer(result)
@@ -89,7 +93,7 @@ impl Service {
         call: &Incoming,
         certificate: &Principal,
         credentials: &Credentials,
-    ) -> Result<Option<Principal>, Refusal> {
+    ) -> Result<Option<(Principal, Session)>, Refusal> {
         let method = call.method.name;
         let spoken = self.speaker(certificate, &call.connection, method, Some(credentials));
         let Some((mut principal, session)) = spoken else {
@@ -99,6 +103,7 @@ impl Service {
         let id = self.scribe.next_id();
         let mut ticket = self.ticket(lane, &principal, (&id, &*call.connection, call.trace_id));
         ticket.method = call.method.name;
+        ticket.session = Some(session.speaks());
         let taken = self.take_code(lane, &mut ticket, certificate, (&session, credentials));
         let taken = taken.await;
         // without a code nothing happened that could be logged
@@ -117,7 +122,7 @@ impl Service {
                     .await);
             }
         }
-        Ok(Some(principal))
+        Ok(Some((principal, session)))
     }
 }
 

@@ -81,18 +81,24 @@ async fn forget_attempts(
     live: &Live,
     now: Timestamp,
 ) -> Result<(), ForgetError> {
-    let old: Vec<_> = {
-        let held = live.state.hold();
-        let all = held.snapshot.operators.all_attempts();
-        let old = all.filter(|(_, attempts, _)| attempts::is_forgotten(attempts, now));
-        old.map(|(key, _, revision)| (key, revision))
-            .take(PAGE)
-            .collect()
-    };
-    if !old.is_empty() {
-        service.housekeep(live, forget_requests(old)).await?;
+    loop {
+        let old: Vec<_> = {
+            let held = live.state.hold();
+            let all = held.snapshot.operators.all_attempts();
+            let old = all.filter(|(_, attempts, _)| attempts::is_forgotten(attempts, now));
+            old.map(|(key, _, revision)| (key, revision))
+                .take(PAGE)
+                .collect()
+        };
+        let last = old.len() < PAGE;
+        if !old.is_empty() {
+            service.housekeep(live, forget_requests(old)).await?;
+        }
+        // strange names leave many behind, and all of them go
+        if last {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 async fn forget(service: &Service, live: &Live, now: Timestamp) -> Result<(), ForgetError> {

@@ -11,9 +11,11 @@ use kms_core::engine::{Moment, View};
 use kms_core::key::clock_watch::{ClockWatch, Doubt, Judgement};
 use kms_core::key::record::{Revision, TimeMark};
 use kms_core::policy::{Authorised, act};
+use kms_core::time::Timestamp;
+use std::time::Duration;
 
 /// Both clocks since the start or the last confirmation.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 pub(super) struct TimeWatch {
     since: Option<ClockWatch>,
     was_paused: bool,
@@ -30,7 +32,10 @@ impl TimeWatch {
     ) -> bool {
         let synchronised = ask(probe).await;
         let (mark, revision) = live.state.time_mark();
-        let judged = self.judge(service, mark, revision, synchronised);
+        let before = *self;
+        let clock = service.clock();
+        let clocks = (clock.now(), clock.monotonic());
+        let judged = self.judge(clocks, mark, revision, synchronised);
         self.was_paused = mark.paused;
         match judged {
             Judgement::Keep => {}
@@ -40,8 +45,8 @@ impl TimeWatch {
                 }
             }
             Judgement::Pause(mark, doubt) => {
-                self.was_paused = true;
-                pause(service, lane, live, mark, doubt).await;
+                let stored = pause(service, lane, live, mark, doubt).await;
+                self.paused(before, stored);
                 return false;
             }
         }
@@ -58,15 +63,23 @@ impl TimeWatch {
         !mark.paused
     }
 
+    /// After a pause. One that was not stored must not look confirmed to the next pass, which judges the same clocks
+    /// again.
+    const fn paused(&mut self, before: Self, stored: bool) {
+        if stored {
+            self.was_paused = true;
+        } else {
+            *self = before;
+        }
+    }
+
     fn judge(
         &mut self,
-        service: &Service,
+        (now, monotonic): (Timestamp, Duration),
         mark: TimeMark,
         revision: Revision,
         synchronised: Option<bool>,
     ) -> Judgement {
-        let clock = service.clock();
-        let (now, monotonic) = (clock.now(), clock.monotonic());
         let confirmed = self.was_paused && !mark.paused;
         match self.since {
             Some(since) if !confirmed => since.judge(mark, now, monotonic, synchronised),
@@ -90,7 +103,8 @@ async fn ask(probe: Option<&SynchronisedProbe>) -> Option<bool> {
     Some(asked.await.unwrap_or(false))
 }
 
-async fn pause(service: &Service, lane: &Lane, live: &Live, mark: TimeMark, doubt: Doubt) {
+/// Whether it was stored.
+async fn pause(service: &Service, lane: &Lane, live: &Live, mark: TimeMark, doubt: Doubt) -> bool {
     tracing::error!(
         reason = doubt.as_str(),
         "irreversible timers wait: confirm the clock"
@@ -100,7 +114,49 @@ async fn pause(service: &Service, lane: &Lane, live: &Live, mark: TimeMark, doub
     let decide = |_: &View<'_>, _: &Moment<'_>, proof: &Authorised<act::MarkTime>| {
         Ok(pause_timers(proof, mark, doubt))
     };
-    if let Err(refusal) = service.internal(lane, None, &[], decide).await {
-        super::failed(live, "pausing timers", &refusal);
+    let paused = service.internal(lane, None, &[], decide).await;
+    if let Err(refusal) = &paused {
+        super::failed(live, "pausing timers", refusal);
+    }
+    paused.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_was_not_stored_is_no_confirmation() {
+        let begin = Timestamp::from_micros(1_795_478_400_000_000);
+        let mark = TimeMark {
+            high_water: begin,
+            paused: false,
+        };
+        let mut watch = TimeWatch::default();
+        let pass = |watch: &mut TimeWatch, wall: Timestamp, monotonic: u64, stored: bool| {
+            let before = *watch;
+            let clocks = (wall, Duration::from_secs(monotonic));
+            let judged = watch.judge(clocks, mark, Revision(1), None);
+            watch.was_paused = mark.paused;
+            let pauses = matches!(judged, Judgement::Pause(..));
+            if pauses {
+                watch.paused(before, stored);
+            }
+            pauses
+        };
+        assert!(!pass(&mut watch, begin, 0, true));
+        let wrong = begin.saturating_add(kms_core::time::DAY * 3_650);
+        for second in 1..4 {
+            assert!(pass(&mut watch, wrong, second, false), "pass {second}");
+        }
+        // stored at last; a mark without a pause then is somebody's confirmation
+        assert!(pass(&mut watch, wrong, 5, true));
+        assert!(!pass(&mut watch, wrong, 6, true));
+
+        // at a start long after the mark, too
+        let mut watch = TimeWatch::default();
+        for second in 0..3 {
+            assert!(pass(&mut watch, wrong, second, false), "pass {second}");
+        }
     }
 }

@@ -260,13 +260,22 @@ impl Gate {
     }
 
     /// Seals: new calls are refused from now on; ends when the calls before have ended and every key is
-    /// forgotten. `false` when it was sealed already.
-    pub async fn seal(&self) -> bool {
+    /// forgotten, whether the log can be written or not. `false` when it was sealed already.
+    pub async fn seal(self: &Arc<Self>) -> bool {
+        let gate = Arc::clone(self);
+        // a task of its own: begun is done, also when who asked is gone
+        let end = self.parts.home.spawn(async move { gate.close().await });
+        // an error would say that it panicked
+        end.await.unwrap_or(false)
+    }
+
+    async fn close(&self) -> bool {
         let _one_at_a_time = self.changing.lock().await;
         let Some(live) = self.live.swap(None) else {
             return false;
         };
         self.sealed.send_replace(true);
+        live.begin_closing();
         live.state.quarantine(&[]).wait().await;
         let audit = self.parts.audit.clone();
         // an error would say that signing panicked: the store keeps what it knows

@@ -5,6 +5,7 @@ use super::alarms::Alarms;
 use super::publisher::Publisher;
 use super::sessions::Sessions;
 use super::state::State;
+use super::tasks::Tasks;
 use super::{Keys, Live};
 use crate::audit_log::AuditLog;
 use crate::identity::authority::Authority;
@@ -20,6 +21,7 @@ use kms_core::format::stored::{MasterKeys, RecordCipher};
 use kms_core::key::record::{Record, RecordKey, Stored, SystemKeys, Tree, UsageRecord};
 use kms_core::name::{KeyId, VersionNumber};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// What unsealing works with.
 pub struct Parts {
@@ -102,7 +104,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     let state = Arc::new(State::new(Snapshot::default(), cache_bytes));
     state.publish(loaded.stored);
     quarantine(&state, &loaded.quarantined);
-    let (publisher, publishing) = Publisher::new(
+    let (publisher, inlet, publishing) = Publisher::new(
         Arc::clone(&state),
         records.clone(),
         audit,
@@ -114,12 +116,13 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         records: records.clone(),
         root: loaded.root,
         set_hash: loaded.set_hash,
-        sink: Arc::clone(&publisher) as _,
+        sink: Arc::new(inlet),
         entropy,
         stamp_change,
     })?;
     writer.logged(last_change, sequence);
-    tokio::spawn(publishing.run(writer.clone()));
+    let tasks = Arc::new(Tasks::new(Handle::current()));
+    tasks.spawn(publishing.run(writer.clone()));
     let keys = Keys {
         index: HashKey::new(system.index.expose_bytes()),
         directory: DirectoryKeys::new(1, &system.directory),
@@ -133,8 +136,9 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         keys,
         alarms: Alarms::default(),
         sessions: Sessions::default(),
-        publisher,
+        publisher: Arc::new(publisher),
         writer,
+        tasks,
     }))
 }
 

@@ -40,6 +40,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// Who speaks with it, and of which generation: what was decided for another is not decided for it.
+    #[must_use]
+    pub fn speaks(&self) -> (OperatorName, u32) {
+        (self.operator.clone(), self.generation)
+    }
+
     fn is_over(&self, now: Duration) -> bool {
         now.saturating_sub(self.used) >= IDLE || now.saturating_sub(self.opened) >= LIFE
     }

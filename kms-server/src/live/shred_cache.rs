@@ -129,6 +129,16 @@ fn cost(entry: &ShredEntry) -> usize {
     ENTRY_COST + scope.account.as_str().len() + scope.name.len() + scope.class.as_str().len()
 }
 
+type Name = Option<(ScopeHash, Revision)>;
+
+fn newer(found: Name, old: Name) -> Name {
+    let is_older = match (found, old) {
+        (Some((_, found)), Some((_, old))) => found < old,
+        (found, _) => found.is_none(),
+    };
+    if is_older { old } else { found }
+}
+
 impl Inner {
     fn touch(&mut self, id: &SecretId) -> Option<&Found> {
         let slot = self.by_id.get_mut(id)?;
@@ -136,19 +146,37 @@ impl Inner {
         Some(&slot.found)
     }
 
+    /// What was read may be older than what was published meanwhile: of entry and name the newer one stays.
     fn insert(&mut self, mut found: Found) {
         let id = found.entry.id;
         if let Some(old) = self.remove(&id) {
+            if old.entry.revision > found.entry.revision {
+                found.entry = old.entry;
+            }
             // read by id alone: the name that was known stays known
-            found.name = found.name.or(old.name);
+            found.name = newer(found.name, old.name);
         }
+        self.name(id, &mut found);
         self.bytes += cost(&found.entry);
-        if let Some((scope, _)) = found.name {
-            self.by_scope.insert(scope, id);
-        }
         let slot = Slot { found, used: false };
         self.by_id.insert(id, slot);
         self.ring.push_back(id);
+    }
+
+    /// A scope leads to the secret that its newest record names; the other one has no name.
+    fn name(&mut self, id: SecretId, found: &mut Found) {
+        let Some((scope, revision)) = found.name else {
+            return;
+        };
+        let other = self.by_scope.get(&scope).filter(|other| **other != id);
+        if let Some(other) = other.and_then(|other| self.by_id.get_mut(other)) {
+            if other.found.name.is_some_and(|(_, newer)| newer > revision) {
+                found.name = None;
+                return;
+            }
+            other.found.name = None;
+        }
+        self.by_scope.insert(scope, id);
     }
 
     fn remove(&mut self, id: &SecretId) -> Option<Found> {
@@ -232,6 +260,73 @@ mod tests {
         assert!(cache.by_id(&[secret.entry.id])[0].is_none());
         assert!(cache.by_scope(&[hash])[0].is_none());
         assert_eq!(cache.bytes(), 0);
+    }
+
+    fn at(found: &Found, revision: u64, state: ShredState) -> Found {
+        let (scope, _) = found.name.unwrap();
+        let entry = &found.entry;
+        let entry = ShredEntry {
+            revision: Revision(revision),
+            id: entry.id,
+            scope: entry.scope.clone(),
+            state,
+            created_at: entry.created_at,
+            succeeds: None,
+            secret: Some(ShredSecret::take_bytes(&mut [1; 32])),
+        };
+        Found {
+            entry: Arc::new(entry),
+            name: Some((scope, Revision(revision))),
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_does_not_come_back_after_it() {
+        let cache = ShredCache::new(1 << 20);
+        let (hash, first) = entry(1);
+        let blocked = ShredState::Blocked {
+            at: Timestamp::default(),
+        };
+        let (read, published) = (at(&first, 1, blocked), at(&first, 2, ShredState::Active));
+        // a page reads it blocked, it is unblocked, the page fills; by id alone, too
+        for late in [read.clone(), Found { name: None, ..read }] {
+            cache.fill(0, [published.clone()]);
+            cache.fill(0, [late]);
+            let by_id = cache.by_id(&[first.entry.id]).remove(0).unwrap();
+            let by_scope = cache.by_scope(&[hash]).remove(0).unwrap();
+            for entry in [by_id, by_scope.entry] {
+                assert_eq!((entry.revision.0, entry.state), (2, ShredState::Active));
+            }
+            assert_eq!(by_scope.name_revision, Revision(2));
+        }
+    }
+
+    #[test]
+    fn a_scope_leads_to_the_secret_that_was_named_last() {
+        let cache = ShredCache::new(1 << 20);
+        let (hash, first) = entry(1);
+        let (_, second) = entry(2);
+        let scoped = |found: &Found, revision| Found {
+            name: Some((hash, Revision(revision))),
+            ..found.clone()
+        };
+        let named = || cache.by_scope(&[hash]).remove(0).unwrap();
+        cache.fill(0, [scoped(&first, 1)]);
+        cache.fill(0, [scoped(&second, 5)]);
+        cache.fill(0, [scoped(&first, 1)]);
+        assert_eq!(named().entry.id, second.entry.id);
+        assert_eq!(named().name_revision, Revision(5));
+        // the name does not fall back when its secret is forgotten
+        cache.restrict(1, [second.entry.id]);
+        cache.fill(
+            1,
+            [Found {
+                name: None,
+                ..first.clone()
+            }],
+        );
+        assert!(cache.by_scope(&[hash])[0].is_none());
+        assert!(cache.by_id(&[first.entry.id])[0].is_some());
     }
 
     #[test]

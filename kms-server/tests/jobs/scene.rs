@@ -8,10 +8,9 @@ use kms_core::key::record::{
 use kms_core::key::rotation::PERIOD_DEFAULT;
 use kms_core::name::{CallId, DatasetName, Labels, RetentionClass, SecretKind, VersionNumber};
 use kms_core::time::Timestamp;
-use kms_server::audit_log::{AuditLog, Space};
+use kms_server::audit_log::AuditLog;
 use kms_server::config::SynchronisedProbe;
 use kms_server::dev::{Options, prepare};
-use kms_server::live::publisher::Luggage;
 use kms_server::live::{Live, Submitted};
 use kms_server::serve::{Running, Start, serve};
 use kms_server::system::clock::{Clock, ManualClock};
@@ -143,10 +142,7 @@ impl Scene {
             leaves: Vec::new(),
             generation: live.state.generation(),
             restricts: false,
-            luggage: Luggage {
-                usage: Vec::new(),
-                space: Space::Operator,
-            },
+            usage: Vec::new(),
         });
         self.runtime.block_on(submitted).unwrap();
     }

@@ -41,6 +41,8 @@ mod rewrap_crash;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod shred;

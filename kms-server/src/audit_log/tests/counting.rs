@@ -202,6 +202,32 @@ fn the_table_is_bounded_and_keeps_what_cannot_be_written() {
 }
 
 #[test]
+fn a_flush_that_is_dropped_loses_nothing() {
+    let dir = TempDir::new().unwrap();
+    let (log, _) = open(dir.path());
+    let table = CountedCalls::new();
+    for n in 0..5_u32 {
+        let source = IpAddr::from(n.to_be_bytes());
+        table.note(source, Reason::Unauthenticated, time(0));
+    }
+    let encode = |row: &Row| counted_leaf(row, &*clock());
+    // the committer cannot acknowledge meanwhile
+    let held = lock(&log.shared.usage);
+    {
+        let mut flush = std::pin::pin!(table.flush(&log, encode));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(flush.as_mut().poll(&mut context).is_pending());
+    }
+    drop(held);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(table.flush(&log, encode));
+    assert!(table.take().is_empty());
+    assert_eq!(log.len(), 5);
+}
+
+#[test]
 fn names_are_learned_from_introductions() {
     let names = Names::new();
     let directory = DirectoryKeys::new(1, &IndexKey::take_bytes(&mut [1; 32]));

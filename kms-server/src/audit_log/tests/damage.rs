@@ -46,6 +46,25 @@ fn damage_among_acknowledged_entries_is_named_and_cuts_nothing() {
 }
 
 #[test]
+fn a_sequence_number_that_nobody_counts_to_is_refused() {
+    for sequence in [u64::MAX, u64::MAX - 1, 1 << 62] {
+        let dir = TempDir::new().unwrap();
+        let (log, _) = open(dir.path());
+        log.append_blocking(status_call(0)).unwrap();
+        let end = log.shared.segments.at(0).unwrap().newest.unwrap().end;
+        drop(log);
+        let mut leaves = status_call(1).leaves;
+        kms_core::audit::leaf::stamp_sequence(&mut leaves[0], sequence);
+        let mut edited = Vec::new();
+        frame::write(&leaves, u32::try_from(end).unwrap(), &mut edited);
+        overwrite(&segment_files(dir.path())[0], end, &edited);
+        let refused = AuditLog::open(dir.path(), "test/1", SMALL, clock());
+        let message = refused.err().unwrap().to_string();
+        assert!(message.contains("out of range"), "{message}");
+    }
+}
+
+#[test]
 fn another_logs_segments_are_refused() {
     let dir = TempDir::new().unwrap();
     drop(open(dir.path()));

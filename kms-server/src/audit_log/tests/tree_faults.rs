@@ -223,3 +223,17 @@ fn signatures_of_witnesses_are_kept_beside_the_newest_checkpoint_or_in_it() {
     assert_eq!(read("cosigned"), format!("{}{one}", first.note));
     assert_eq!(verified(dir.path()), 20);
 }
+
+#[test]
+fn nobody_waits_for_a_thread_that_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let (log, _) = open(dir.path());
+    log.close();
+    let (done, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let signed = log.sign_now();
+        log.sign_off();
+        done.send(signed.is_none())
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(true));
+}

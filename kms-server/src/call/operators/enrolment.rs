@@ -28,12 +28,19 @@ impl Service {
         let check = |message: &v1::BeginEnrolmentRequest| {
             bounded(&message.user, USER_MAX, "user")?;
             bounded(&message.enrolment_token, CODE_MAX, "enrolment_token")?;
-            password::check_new(&message.password, &message.user, "password")
+            bounded(&message.password, password::LEN_MAX, "password")
         };
         let message = self.read::<act::BeginEnrolment, _>(lane, ticket, call, &live, check);
         let message: v1::BeginEnrolmentRequest = message.await?;
         let token = Zeroizing::new(message.enrolment_token);
         let principal = ticket.principal;
+        let (new, user) = (&message.password, &message.user);
+        let judged = self
+            .gatekeeper
+            .judge(&principal.name, new, user, "password");
+        if let Err(refusal) = judged.await {
+            return Err(self.refuse(lane, ticket, Some(&live), refusal.into()).await);
+        }
         let mut typed = Typed::new(&message.user, &principal.name, "");
         typed.password = Some(Zeroizing::new(message.password.into_bytes()));
         let salt = match make_bytes(&*self.entropy) {
@@ -85,6 +92,10 @@ impl Service {
         let token = Zeroizing::new(message.enrolment_token);
         let code = Zeroizing::new(message.code);
         let principal = ticket.principal;
+        // nothing is hashed here: what bounds the counters that strange names leave behind is the bucket
+        if let Err(reason) = self.gatekeeper.take(&principal.name) {
+            return Err(self.refuse(lane, ticket, Some(&live), reason.into()).await);
+        }
         let typed = Typed::new(&message.user, &principal.name, &code);
         let decide =
             |view: &View<'_>, moment: &Moment<'_>, proof: &Authorised<_>, trial: &Trial<'_>| {

@@ -245,24 +245,29 @@ impl Service {
         ticket.action = Action::ChangePassword;
         let live = self.unsealed(lane, ticket).await?;
         let name = OperatorName::parse_resource(ticket.principal.name.as_str()).ok();
-        let user = name.as_ref().map_or("", OperatorName::as_str);
+        let user = name.as_ref().map_or("", OperatorName::as_str).to_owned();
+        let user = &*user;
         let check = |message: &v1::ChangePasswordRequest| {
             bounded(&message.old_password, password::LEN_MAX, "old_password")?;
-            password::check_new(&message.new_password, user, "new_password")
+            bounded(&message.new_password, password::LEN_MAX, "new_password")
         };
         let message = self.read::<act::ChangePassword, _>(lane, ticket, call, &live, check);
         let message: v1::ChangePasswordRequest = message.await?;
-        let new = Zeroizing::new(message.new_password.into_bytes());
+        let new = Zeroizing::new(message.new_password);
         let made = async {
-            let salt = make_bytes(&*self.entropy)?;
-            let hash = self.gatekeeper.hash(&certificate.name, new, salt).await?;
-            self.gatekeeper.give_back(&certificate.name);
-            Ok::<_, Reason>((hash, salt))
+            let keeper = &self.gatekeeper;
+            let name = &certificate.name;
+            keeper.judge(name, &new, user, "new_password").await?;
+            let salt = make_bytes(&*self.entropy).map_err(Reason::from)?;
+            let new = Zeroizing::new(new.as_bytes().to_vec());
+            let hash = keeper.hash(name, new, salt).await?;
+            keeper.give_back(name);
+            Ok::<_, Refusal>((hash, salt))
         };
         let (hash, salt) = match made.await {
             Ok(made) => made,
-            Err(reason) => {
-                let refused = Refused::from(reason);
+            Err(refusal) => {
+                let refused = Refused::from(refusal);
                 return Err(self.refuse(lane, ticket, Some(&live), refused).await);
             }
         };

@@ -61,14 +61,29 @@ impl Service {
         })
     }
 
-    /// Whether the records of `snapshot` still take the caller. Of one who enrols the engine asks the token.
-    pub(in crate::call) fn stands(&self, snapshot: &Snapshot, ticket: &Ticket<'_>) -> bool {
+    /// Whether the records of `snapshot` still take the caller: what was revoked, disabled or given other roles since it
+    /// was identified decides nothing any more. Of one who enrols the engine asks the token.
+    ///
+    /// # Errors
+    /// SESSION_REQUIRED for an operator, UNAUTHENTICATED for others.
+    pub(in crate::call) fn stands(
+        &self,
+        snapshot: &Snapshot,
+        ticket: &Ticket<'_>,
+    ) -> Result<(), Reason> {
+        if let Some((name, generation)) = &ticket.session {
+            let record = snapshot.operators.get(name).map(|it| &it.record);
+            if !record.is_some_and(|it| it.can_act() && it.generation == *generation) {
+                return Err(Reason::SessionRequired);
+            }
+        }
         let asked = self.services.as_ref().zip(ticket.connection);
         let principal = &ticket.principal.name;
-        ticket.enrolment.is_some()
+        let stands = ticket.enrolment.is_some()
             || asked.is_none_or(|(settings, connection)| {
                 stands_in(settings, snapshot, principal, connection)
-            })
+            });
+        stands.then_some(()).ok_or(Reason::Unauthenticated)
     }
 
     /// A caller as identified, with the role that its record says. While sealed there are no records: a desk may then

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use kms_core::policy::{Action, Freshness};
 use kms_proto::v1::auth_service_client::AuthServiceClient;
 use kms_proto::v1::{
-    BeginEnrolmentRequest, ChangePasswordRequest, ConfirmEnrolmentRequest, LoginRequest,
-    LoginResponse, ResetOperatorMfaRequest, SetOperatorRolesRequest, WhoAmIRequest,
+    BeginEnrolmentRequest, ChangePasswordRequest, ConfirmEnrolmentRequest, DisableOperatorRequest,
+    LoginRequest, LoginResponse, ResetOperatorMfaRequest, SetOperatorRolesRequest, WhoAmIRequest,
 };
-use kms_tests::caller::{Caller, using};
+use kms_tests::caller::{Caller, reason, using};
 use kms_tests::daemon::Role;
 use kms_tests::in_process::InProcess;
 use kms_tests::operator::totp;
 use kms_tests::rpc::{Rpc, every};
 use kms_tests::wire::Raw;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -175,5 +177,48 @@ async fn a_second_factor_gets_old_for_every_rpc() {
         }
     }
     assert!(asked > 40, "only {asked} calls");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_disabled_operator_happens_after_the_answer() {
+    let process = InProcess::new();
+    let running = process.serve().await;
+    let alice = process.caller(&running, Role::Operator).await;
+    let bob = process.caller(&running, Role::Approver).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let rotate = |alice: Caller, over: Arc<AtomicBool>| async move {
+        while !over.load(Ordering::Relaxed) {
+            // refused once she is disabled, and for conflicts before
+            let _ = alice.rotate("files").await;
+        }
+    };
+    let busy: Vec<_> = (0..6)
+        .map(|_| tokio::spawn(rotate(alice.clone(), Arc::clone(&over))))
+        .collect();
+    let mut rotated = 0;
+    while rotated < 5 {
+        rotated += usize::from(alice.rotate("files").await.is_ok());
+    }
+    let disable = DisableOperatorRequest {
+        name: "operators/alice".into(),
+        validate_only: false,
+    };
+    while let Err(status) = bob.auth().disable_operator(disable.clone()).await {
+        assert_eq!(reason(&status), "CONFLICT");
+    }
+    over.store(true, Ordering::Relaxed);
+    for each in busy {
+        each.await.unwrap();
+    }
+    let entries = bob.entries(0).await.unwrap();
+    let of = |action: &str| {
+        let done = entries
+            .iter()
+            .filter(|e| e.outcome == "OK" && e.action == action);
+        done.map(|e| e.sequence).max().unwrap()
+    };
+    let (rotated, disabled) = (of("RotateDataset"), of("DisableOperator"));
+    assert!(rotated < disabled, "{rotated} after {disabled}");
     running.stop().await;
 }
