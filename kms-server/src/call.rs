@@ -27,6 +27,7 @@ mod shred;
 mod system;
 mod ticket;
 mod travel;
+mod trust;
 
 pub use entries::forwarded::Batch;
 pub use lane::Lane;

@@ -8,6 +8,7 @@ mod file;
 pub mod forward;
 pub mod issuer;
 pub mod services;
+pub mod trust;
 
 use issuer::Issuer;
 use kms_core::cipher::signature::Fingerprint;
@@ -40,6 +41,8 @@ pub struct Config {
     pub principals: RoleTable,
     /// Whose access tokens are taken.
     pub issuers: Vec<Issuer>,
+    /// What of this has to be approved.
+    pub trust: trust::TrustSettings,
     /// Directory of access policies; `None`: the table of roles decides.
     pub policies: Option<PathBuf>,
     /// How far a new key must have travelled before it is used.

@@ -7,26 +7,30 @@ pub mod certificate;
 pub mod connection;
 pub mod token;
 mod trust;
+mod who_is_who;
 
 pub use authorization::Authorization;
 pub use connection::Connection;
 pub use trust::{BadFile, ClientCertificate, Files};
 
 use crate::config::issuer::Issuer;
+use crate::config::trust::TrustSettings;
 use crate::system::clock::Clock;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use certificate::Presented;
+use kms_core::key::record::TrustRecord;
 use kms_core::name::PrincipalName;
-use kms_core::policy::{Authentication, Principal, RoleTable, Roles};
+use kms_core::policy::{Authentication, Principal, Role, RoleTable, Roles};
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use rustls_pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use token::{Refusal, Tokens, Verified};
+use token::{Refusal, Verified};
 use tokio::sync::Notify;
 use trust::{Contents, Trust};
+use who_is_who::{InForce, configured};
 
 /// How often the files are looked at without being told to.
 pub const POLL_EVERY: Duration = Duration::from_secs(10);
@@ -39,17 +43,35 @@ const VERIFY_EVERY: Duration = Duration::from_secs(60);
 pub struct Identity {
     files: Files,
     demand: ClientCertificate,
-    principals: RoleTable,
+    settings: Settings,
     clock: Arc<dyn Clock>,
     trust: ArcSwap<Trust>,
-    tokens: Tokens,
+    in_force: ArcSwap<InForce>,
+    /// What people approved; `None` while nobody did, or while that cannot be read yet.
+    approved: ArcSwapOption<TrustRecord>,
+    /// What the configuration says now.
+    document: ArcSwap<String>,
+    /// Another table of principals and issuers is in force.
+    exchanged: Notify,
     // fingerprint of the contents tried last, good or bad: a bad file is complained about once
     tried: Mutex<[u8; 32]>,
+}
+
+/// What the configuration says of who is who.
+#[derive(Debug)]
+pub struct Settings {
+    /// Certificates to roles.
+    pub principals: RoleTable,
+    /// Whose tokens are taken.
+    pub issuers: Vec<Issuer>,
+    /// The same, as people approve it.
+    pub trust: TrustSettings,
 }
 
 /// The TLS side of one accepted connection: taken before the handshake, so that both see one trust.
 pub struct Session {
     generation: u64,
+    is_plain: bool,
     /// For the handshake.
     pub config: Arc<rustls::ServerConfig>,
 }
@@ -62,18 +84,21 @@ impl Identity {
     pub fn load(
         files: Files,
         demand: ClientCertificate,
-        principals: RoleTable,
-        issuers: Vec<Issuer>,
+        settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BadFile> {
         let contents = Contents::read(&files)?;
-        let trust = Trust::new(1, &files, &contents, demand, &clock)?;
+        let trust = Trust::new(1, &files, &contents, (demand, None), &clock)?;
+        let document = settings.document(&files, &contents)?;
         Ok(Self {
-            tokens: Tokens::new(issuers, &clock)?,
+            in_force: ArcSwap::from_pointee(configured(&settings, &clock)?),
+            approved: ArcSwapOption::empty(),
             tried: Mutex::new(contents.fingerprint()),
+            document: ArcSwap::from_pointee(document),
+            exchanged: Notify::new(),
+            settings,
             files,
             demand,
-            principals,
             clock,
             trust: ArcSwap::from_pointee(trust),
         })
@@ -91,16 +116,28 @@ impl Identity {
             return Ok(false);
         }
         *tried = contents.fingerprint();
-        let generation = self.generation().saturating_add(1);
-        let trust = Trust::new(generation, &self.files, &contents, self.demand, &self.clock)?;
-        self.trust.store(Arc::new(trust));
+        let document = self.settings.document(&self.files, &contents)?;
+        self.exchange(&contents, document)?;
         Ok(true)
     }
 
     /// Looks at the files every [`POLL_EVERY`] and whenever `asked`, and at the issuers' keys; never ends.
     pub async fn keep_fresh(self: Arc<Self>, asked: Arc<Notify>) {
-        let tokens = self.tokens.keep_fresh(&*self.clock);
-        tokio::join!(Arc::clone(&self).keep_files_fresh(asked), tokens);
+        tokio::join!(
+            Arc::clone(&self).keep_files_fresh(asked),
+            self.keep_tokens_fresh()
+        );
+    }
+
+    /// The keys of whichever issuers are in force.
+    async fn keep_tokens_fresh(&self) {
+        loop {
+            let in_force = self.in_force.load_full();
+            tokio::select! {
+                () = in_force.tokens.keep_fresh(&*self.clock) => {}
+                () = self.exchanged.notified() => {}
+            }
+        }
     }
 
     async fn keep_files_fresh(self: Arc<Self>, asked: Arc<Notify>) {
@@ -136,6 +173,7 @@ impl Identity {
         let trust = self.trust.load();
         Session {
             generation: trust.generation,
+            is_plain: trust.is_plain(),
             config: Arc::clone(&trust.server),
         }
     }
@@ -154,14 +192,16 @@ impl Identity {
         };
         let presented = chain.and_then(|chain| Presented::read(owned(chain)));
         let connection = Connection::new(number, peer, presented);
-        connection.set_verified(session.generation, self.clock.now());
+        if session.is_plain {
+            connection.set_verified(session.generation, self.clock.now());
+        }
         connection
     }
 
     /// The roles that the configuration gives a name.
     #[must_use]
     pub fn roles_of(&self, name: &PrincipalName) -> Roles {
-        self.principals.of(name)
+        self.in_force.load().principals.of(name)
     }
 
     /// Everybody whom the configuration gives a role.
@@ -197,7 +237,7 @@ impl Identity {
     ) -> Result<Principal, Reason> {
         let mut found = self.look_at(connection, authorization, now);
         if let (Err(Refusal::UnknownKey), Some(token)) = (&found, authorization.token())
-            && self.tokens.refreshed(token, &*self.clock).await
+            && self.refreshed(token).await
         {
             found = self.look_at(connection, authorization, self.clock.now());
         }
@@ -207,6 +247,11 @@ impl Identity {
             }
             Reason::Unauthenticated
         })
+    }
+
+    async fn refreshed(&self, token: &[u8]) -> bool {
+        let in_force = self.in_force.load_full();
+        in_force.tokens.refreshed(token, &*self.clock).await
     }
 
     /// Whether the caller is somebody, without waiting for anything.
@@ -228,18 +273,24 @@ impl Identity {
     ) -> Result<Principal, Refusal> {
         match authorization {
             Authorization::None => {
-                let name = self.certified(connection, now)?;
+                let (name, only_desk) = self.certified(connection, now)?;
+                let roles = if only_desk {
+                    let configured = self.settings.principals.of(name);
+                    configured.only(|role| role == Role::OperatorCertificate)
+                } else {
+                    self.in_force.load().principals.of(name)
+                };
                 Ok(Principal {
                     name: name.clone(),
                     authentication: Authentication::Certificate,
-                    roles: self.principals.of(name),
+                    roles,
                     attributes: None,
                     second_factor: None,
                 })
             }
             Authorization::Bearer(_) => {
                 let token = authorization.token().ok_or(Refusal::Form)?;
-                let verified = self.tokens.verify(token, now)?;
+                let verified = self.in_force.load().tokens.verify(token, now)?;
                 self.by_token(connection, &verified, now)
             }
             Authorization::Malformed => Err(Refusal::Form),
@@ -263,7 +314,10 @@ impl Identity {
                 Ok(principal)
             };
         };
-        let name = self.certified(connection, now)?;
+        let (name, only_desk) = self.certified(connection, now)?;
+        if only_desk {
+            return Err(Refusal::Certificate);
+        }
         match verified.certificate() {
             Some(bound) if bound == presented.sha256() => {}
             Some(_) => return Err(Refusal::Binding),
@@ -274,12 +328,13 @@ impl Identity {
         Ok(principal)
     }
 
-    /// The name in the connection's certificate, if that is acceptable now.
+    /// The name in the connection's certificate, if that is acceptable now; and whether it can do no more than let people
+    /// in, because it is of an authority that nobody approved and those approved have expired.
     fn certified<'a>(
         &self,
         connection: &'a Connection,
         now: Timestamp,
-    ) -> Result<&'a PrincipalName, Refusal> {
+    ) -> Result<(&'a PrincipalName, bool), Refusal> {
         let presented = connection.presented().ok_or(Refusal::Certificate)?;
         let name = presented.name().map_err(|_| Refusal::Certificate)?;
         if !presented.is_valid_at(now) {
@@ -287,12 +342,15 @@ impl Identity {
         }
         let trust = self.trust.load();
         if !connection.is_verified(trust.generation, now, VERIFY_EVERY) {
-            trust
-                .verify(presented.chain(), now)
-                .map_err(|_| Refusal::Certificate)?;
+            if trust.verify(presented.chain(), now).is_err() {
+                let instead = trust.verify_instead(presented.chain(), now);
+                return instead
+                    .map(|()| (name, true))
+                    .map_err(|_| Refusal::Certificate);
+            }
             connection.set_verified(trust.generation, now);
         }
-        Ok(name)
+        Ok((name, false))
     }
 }
 

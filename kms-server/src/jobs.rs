@@ -11,6 +11,7 @@ mod request;
 mod rotation;
 mod scrub;
 mod time;
+mod trust;
 mod usage;
 
 use crate::call::{Lane, Service};
@@ -64,6 +65,7 @@ async fn regularly(
             return;
         };
         let trusted = watch.pass(service, lane, &live, probe).await;
+        trust::pass(service, lane, &live).await;
         log_key::pass(service, lane, &live).await;
         anchors::pass(service, lane, &live).await;
         month::pass(service, lane, &live).await;

@@ -76,6 +76,8 @@ pub fn serve(start: Start) -> Result<Running, Failure> {
         home.unseal(&gate, passphrase, again)
             .map_err(|failure| failure.beside(path))?;
     }
+    // before anybody can connect: what was approved may be another authority's than the files'
+    service.enforce_trust();
     let reload = Reload::new(start.config.policies.clone());
     let passes = home.start(
         Arc::clone(&service),

@@ -5,8 +5,9 @@ pub(crate) mod owner;
 pub(crate) mod value;
 
 use crate::command::{
-    approval, audit, clock, completions, data_key, dataset, decrypt, encrypt, inspect, key, login,
-    man, mfa, operator, password, policy, rewrap, seal, service, shred, status, unseal, witness,
+    approval, audit, clock, completions, config, data_key, dataset, decrypt, encrypt, inspect, key,
+    login, man, mfa, operator, password, policy, rewrap, seal, service, shred, status, unseal,
+    witness,
 };
 use crate::exit::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -112,6 +113,8 @@ pub(crate) enum Command {
     Operator(operator::Operator),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Config(config::Config),
     #[command(subcommand)]
     Approval(approval::Approval),
     #[command(subcommand)]

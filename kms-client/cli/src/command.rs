@@ -5,6 +5,7 @@ pub(crate) mod approval;
 pub(crate) mod audit;
 pub(crate) mod clock;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod data_key;
 pub(crate) mod dataset;
 pub(crate) mod decrypt;
@@ -100,6 +101,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
             | Command::Operator(_)
             | Command::Approval(_)
             | Command::Policy(_)
+            | Command::Config(_)
             | Command::Service(_)
             | Command::Seal(_)
             | Command::Clock(_)
@@ -126,6 +128,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Operator(command) => command.run(session).await,
         Command::Approval(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,
+        Command::Config(command) => command.run(session).await,
         Command::Service(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Seal(command) => command.run(session).await,

@@ -22,6 +22,7 @@ pub mod scope;
 pub mod service;
 pub mod shred;
 pub mod snapshot;
+pub mod trust;
 pub mod unwrap;
 pub mod upkeep;
 pub mod version;

@@ -122,6 +122,7 @@ methods! {
         "Seal" => seal,
         "Unseal" => unseal,
         "ConfirmClock" => confirm_clock,
+        "GetTrust" => get_trust,
         // AuditService
         "ListEntries" => list_entries,
         "GetLogFiles" => get_log_files,
@@ -143,5 +144,6 @@ methods! {
     acts_of_certificates {
         "ChangePassword" => change_password,
         "ApplyPolicies" => apply_policies,
+        "ApproveTrust" => approve_trust,
     }
 }

@@ -226,6 +226,7 @@ impl Service {
         }
         self.forward_status(status);
         status.alarms.extend(self.policy_alarm(&held));
+        status.alarms.extend(self.trust_alarm(&held));
         status.alarms.extend(live.alarms.texts());
     }
 
@@ -309,6 +310,7 @@ impl Service {
             signatures: &signatures,
         });
         let unsealed = self.gate.unseal_against(passphrase, overriding).await;
+        self.enforce_trust();
         unsealed.map_err(|error| {
             tracing::error!(%error, "not unsealed");
             match error {

@@ -51,6 +51,7 @@ impl Service {
     /// Who calls, then the road.
     async fn journey(&self, lane: &Lane, mut call: Incoming) -> Result<Bytes, Refusal> {
         let now = self.clock.now();
+        self.enforce_trust();
         let known = self
             .identity
             .identify(&call.connection, &call.authorization, now);

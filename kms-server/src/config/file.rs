@@ -7,13 +7,15 @@ mod issuers;
 mod services;
 
 use super::bounds::{Places, Problem, duration, number, required, word};
+use super::issuer::Issuer;
+use super::trust::{TrustSettings, authorities};
 use super::{
     Cache, ClientCertificate, Clock, Config, Data, Format, KeyDurability, Level, Limits, Log,
     Operators, Seal, Server, SynchronisedProbe, Tls,
 };
 use approvals::{ApprovalsTable, NoticesTable};
 use audit::AuditTable;
-use issuers::IssuerTable;
+pub(super) use issuers::{IssuerTable, issuers};
 use kms_core::cipher::signature::Fingerprint;
 use kms_core::name::PrincipalName;
 use kms_core::policy::role::{Role, RoleTable, Roles};
@@ -85,7 +87,9 @@ pub(super) fn parse(
             })
             .transpose()?,
     )?;
+    let issuers = issuers(file.issuers.unwrap_or_default(), places)?;
     let config = Config {
+        trust: trust(text, places, &issuers)?,
         server: server(file.server.unwrap_or_default())?,
         tls: tls(&file.tls.unwrap_or_default(), places)?,
         data: Data {
@@ -113,7 +117,7 @@ pub(super) fn parse(
             file.notices.as_ref().is_some_and(NoticesTable::tells),
         )?,
         notices: approvals::notices(file.notices.unwrap_or_default(), places)?,
-        issuers: issuers::issuers(file.issuers.unwrap_or_default(), places)?,
+        issuers,
         policies: policies(file.policies, places)?,
         services: services::services(file.services)?,
         key_durability,
@@ -122,6 +126,23 @@ pub(super) fn parse(
     };
     services::check(&config)?;
     Ok(config)
+}
+
+/// What people approve of the file, as it stands there.
+fn trust(text: &str, places: Places<'_>, issuers: &[Issuer]) -> Result<TrustSettings, Problem> {
+    let read = |problem: &dyn std::fmt::Display| Problem::new("", problem.to_string());
+    let mut table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| read(&error))?;
+    table.retain(|key, _| matches!(&key[..], "dev_mode" | "principals" | "issuers"));
+    let value = serde_json::to_value(table).map_err(|error| read(&error))?;
+    let known = |issuer: &Issuer| Some((issuer.name.clone(), authorities(issuer)?));
+    Ok(TrustSettings {
+        tables: serde_json::from_value(value).map_err(|error| read(&error))?,
+        issuer_authorities: issuers.iter().filter_map(known).collect(),
+        directory: places.directory.to_owned(),
+        credentials: places.credentials.map(Path::to_owned),
+    })
 }
 
 fn read(text: &str) -> Result<File, Problem> {
@@ -313,7 +334,7 @@ fn operators(table: &OperatorsTable, dev_mode: Option<bool>) -> Result<Operators
     })
 }
 
-fn principals(table: BTreeMap<String, Vec<String>>) -> Result<RoleTable, Problem> {
+pub(super) fn principals(table: BTreeMap<String, Vec<String>>) -> Result<RoleTable, Problem> {
     let known = [
         ("service", Role::Service),
         ("operator", Role::OperatorCertificate),

@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 /// Protocols offered, best first: gRPC needs HTTP/2; HTTP/1.1 serves gRPC-Web.
@@ -77,6 +77,11 @@ impl Contents {
         })
     }
 
+    /// Authorities of client certificates, PEM.
+    pub(super) fn client_ca(&self) -> Result<&str, std::str::Utf8Error> {
+        str::from_utf8(&self.client_ca)
+    }
+
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         let parts: [&[u8]; 4] = [&self.certificate, &self.key, &self.client_ca, &self.crl];
         let hashes = parts.map(|part| sha256(&[part]));
@@ -88,7 +93,10 @@ impl Contents {
 pub(super) struct Trust {
     pub(super) generation: u64,
     pub(super) server: Arc<ServerConfig>,
+    /// Of the authorities in force.
     clients: Arc<dyn ClientCertVerifier>,
+    /// Of the configured ones, where others are in force; and until when the last of those is valid.
+    instead: Option<(Arc<dyn ClientCertVerifier>, Timestamp)>,
 }
 
 impl Trust {
@@ -96,16 +104,62 @@ impl Trust {
         generation: u64,
         files: &Files,
         contents: &Contents,
-        demand: ClientCertificate,
+        (demand, approved): (ClientCertificate, Option<&str>),
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, BadFile> {
-        let clients = client_verifier(files, contents, demand, clock.now())?;
-        let server = server_config(files, contents, Arc::clone(&clients), clock)?;
+        let verifier = |authorities: &[u8]| {
+            client_verifier((files, contents), authorities, demand, clock.now())
+        };
+        let configured = verifier(&contents.client_ca)?;
+        let Some(approved) = approved else {
+            let server = server_config(files, contents, Arc::clone(&configured), clock)?;
+            return Ok(Self {
+                generation,
+                server: Arc::new(server),
+                clients: configured,
+                instead: None,
+            });
+        };
+        // a handshake lets in whom either knows; each call asks who of them counts
+        let both = [approved.as_bytes(), b"\n", &contents.client_ca].concat();
+        let server = server_config(files, contents, verifier(&both)?, clock)?;
+        let until = last_valid(approved.as_bytes());
         Ok(Self {
             generation,
             server: Arc::new(server),
-            clients,
+            clients: verifier(approved.as_bytes())?,
+            instead: Some((configured, until)),
         })
+    }
+
+    /// Whether a handshake under it says who somebody is.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.instead.is_none()
+    }
+
+    /// As [`Self::verify`] by the configured authorities.
+    pub(super) fn verify_configured(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: Timestamp,
+    ) -> Result<(), rustls::Error> {
+        let clients = self
+            .instead
+            .as_ref()
+            .map_or(&self.clients, |(clients, _)| clients);
+        verify(clients, chain, now)
+    }
+
+    /// As [`Self::verify_configured`], once every authority in force has expired: the way out.
+    pub(super) fn verify_instead(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: Timestamp,
+    ) -> Result<(), rustls::Error> {
+        match &self.instead {
+            Some((clients, until)) if now > *until => verify(clients, chain, now),
+            _ => Err(rustls::Error::NoCertificatesPresented),
+        }
     }
 
     /// Chain, validity, usage and revocation once more, exactly as in the handshake.
@@ -114,13 +168,32 @@ impl Trust {
         chain: &[CertificateDer<'static>],
         now: Timestamp,
     ) -> Result<(), rustls::Error> {
-        let (leaf, intermediates) = chain
-            .split_first()
-            .ok_or(rustls::Error::NoCertificatesPresented)?;
-        self.clients
-            .verify_client_cert(leaf, intermediates, unix_time(now))
-            .map(|_| ())
+        verify(&self.clients, chain, now)
     }
+}
+
+fn verify(
+    clients: &Arc<dyn ClientCertVerifier>,
+    chain: &[CertificateDer<'static>],
+    now: Timestamp,
+) -> Result<(), rustls::Error> {
+    let (leaf, intermediates) = chain
+        .split_first()
+        .ok_or(rustls::Error::NoCertificatesPresented)?;
+    clients
+        .verify_client_cert(leaf, intermediates, unix_time(now))
+        .map(|_| ())
+}
+
+/// Until when the last of these authorities is valid.
+fn last_valid(authorities: &[u8]) -> Timestamp {
+    let ends = CertificateDer::pem_slice_iter(authorities).filter_map(|certificate| {
+        let certificate = certificate.ok()?;
+        let (_, parsed) = X509Certificate::from_der(&certificate).ok()?;
+        let end = parsed.validity().not_after.timestamp();
+        Some(Timestamp::from_micros(end.saturating_mul(1_000_000)))
+    });
+    ends.max().unwrap_or_default()
 }
 
 pub(super) fn bad(what: &'static str, path: &Path, why: impl ToString) -> BadFile {
@@ -136,15 +209,15 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 }
 
 fn client_verifier(
-    files: &Files,
-    contents: &Contents,
+    (files, contents): (&Files, &Contents),
+    authorities: &[u8],
     demand: ClientCertificate,
     now: Timestamp,
 ) -> Result<Arc<dyn ClientCertVerifier>, BadFile> {
     const WHAT: &str = "client authority";
     let bad_ca = |why: String| bad(WHAT, &files.client_ca, why);
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&contents.client_ca) {
+    for certificate in CertificateDer::pem_slice_iter(authorities) {
         let certificate = certificate.map_err(|error| bad_ca(error.to_string()))?;
         roots
             .add(certificate)

@@ -166,9 +166,12 @@ fn load_identity(start: &Start) -> Result<Identity, Failure> {
         ClientCertificate::Required => identity::ClientCertificate::Required,
         ClientCertificate::Optional => identity::ClientCertificate::Optional,
     };
-    let principals = start.config.principals.clone();
-    let issuers = start.config.issuers.clone();
-    Identity::load(files, demand, principals, issuers, Arc::clone(&start.clock))
+    let settings = identity::Settings {
+        principals: start.config.principals.clone(),
+        issuers: start.config.issuers.clone(),
+        trust: start.config.trust.clone(),
+    };
+    Identity::load(files, demand, settings, Arc::clone(&start.clock))
         .map_err(|error| Failure::new(FailureKind::Configuration, error.to_string()))
 }
 

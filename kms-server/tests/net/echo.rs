@@ -9,8 +9,9 @@ use kms_core::policy::RoleTable;
 use kms_core::reason::Reason;
 use kms_core::time::Timestamp;
 use kms_server::call::road::{Early, Incoming, Road, Shed};
+use kms_server::config::trust::TrustSettings;
 use kms_server::grpc::{Limits, Running, Settings, start};
-use kms_server::identity::{ClientCertificate, Files, Identity};
+use kms_server::identity::{self, ClientCertificate, Files, Identity};
 use kms_server::system::clock::{Clock, ManualClock};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -167,8 +168,11 @@ impl Server {
             Identity::load(
                 files,
                 demand,
-                RoleTable::default(),
-                Vec::new(),
+                identity::Settings {
+                    principals: RoleTable::default(),
+                    issuers: Vec::new(),
+                    trust: TrustSettings::default(),
+                },
                 Arc::clone(&shared),
             )
             .unwrap(),

@@ -35,6 +35,7 @@ const READS: [&str; 18] = [
     "TestPolicies",
     "GetShredSecret",
     "GetStatus",
+    "GetTrust",
 ];
 
 /// What a well-formed request of the right role comes to when nothing is done.

@@ -57,6 +57,8 @@ mod tokens;
 #[cfg(test)]
 mod tour;
 #[cfg(test)]
+mod trust;
+#[cfg(test)]
 mod witness;
 
 /// `full` when `KMS_TESTS_FULL` is set, else `scaled`.

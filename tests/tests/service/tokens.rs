@@ -131,7 +131,7 @@ async fn a_hundred_at_once_do_not_help_a_wrong_one() {
         let caller = scene.nobody(&running).await;
         let (good, wrong) = (Arc::clone(&good), Arc::clone(&wrong));
         tasks.push(tokio::spawn(async move {
-            for step in 0..100 {
+            for step in 0..crate::scale(100, 10_000) {
                 let (name, token) = &wrong[(place + step) % wrong.len()];
                 assert_refused(name, status(&caller, token).await);
                 status(&caller, &good).await.unwrap();

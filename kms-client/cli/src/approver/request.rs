@@ -85,6 +85,13 @@ pub(crate) fn shown(method: &str, bytes: &[u8]) -> Option<Shown> {
         "AddApproverKey" => plain!(bytes, AddApproverKeyRequest { public_key }),
         "DeclareRoster" => read(bytes, declare),
         "ApplyPolicies" => read(bytes, apply),
+        "ApproveTrust" => read(bytes, |message| {
+            let v1::ApproveTrustRequest {
+                document,
+                validate_only: _,
+            } = message;
+            lines("document", &document)
+        }),
         "RecoverOperator" => read(bytes, recover),
         _ => None,
     }
@@ -239,11 +246,16 @@ fn apply(message: v1::ApplyPoliciesRequest) -> Fields {
         fields.push(field("replaces", replaces.to_string()));
     }
     for v1::PolicyText { name, text } in texts {
-        for (number, line) in text.split('\n').enumerate() {
-            fields.push(field(&format!("{name}:{}", number + 1), printable(line)));
-        }
+        fields.extend(lines(&name, &text));
     }
     fields
+}
+
+fn lines(name: &str, text: &str) -> Fields {
+    let numbered = text.split('\n').enumerate();
+    numbered
+        .map(|(number, line)| field(&format!("{name}:{}", number + 1), printable(line)))
+        .collect()
 }
 
 fn declare(message: v1::DeclareRosterRequest) -> Fields {

@@ -16,7 +16,7 @@ pub use services::{Service, Services};
 use crate::cipher::MessageKey;
 use crate::format::wrapped::{BlobKind, input_key};
 use crate::key::record::{
-    DatasetRecord, Record, Revision, Stored, Tree, VersionRecord, VersionState,
+    DatasetRecord, Record, Revision, Stored, Tree, TrustRecord, VersionRecord, VersionState,
 };
 use crate::name::{DatasetName, KeyId, VersionNumber};
 use crate::policy::AboutDataset;
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub services: Services,
     /// Months of the audit log.
     pub months: Months,
+    /// What was approved to say who is who; `None` while nothing was.
+    pub trust: Option<Kept<TrustRecord>>,
 }
 
 /// A dataset with its versions.
@@ -151,6 +153,13 @@ impl Snapshot {
             }
             (Tree::Version, Some(Record::Version(record))) => {
                 self.apply_version(record, stored.revision);
+                None
+            }
+            (Tree::Trust, Some(Record::Trust(record))) => {
+                self.trust = Some(Kept {
+                    record: Arc::new(record),
+                    revision: stored.revision,
+                });
                 None
             }
             (_, record) => {

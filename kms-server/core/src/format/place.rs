@@ -42,6 +42,8 @@ pub enum Tree {
     Roster = 54,
     /// Keyed hash of a receiver's name -> how far the audit log was forwarded to it.
     Forward = 56,
+    /// The one: what of the configuration was approved to say who is who.
+    Trust = 59,
 }
 
 impl Tree {
@@ -63,6 +65,7 @@ impl Tree {
         Self::Approval,
         Self::Approver,
         Self::Roster,
+        Self::Trust,
         Self::Policies,
         Self::Forward,
     ];
@@ -81,7 +84,7 @@ impl Tree {
     pub const fn is_of_operators(self) -> bool {
         matches!(
             self,
-            Self::Operator | Self::Approval | Self::Approver | Self::Roster
+            Self::Operator | Self::Approval | Self::Approver | Self::Roster | Self::Trust
         )
     }
 
@@ -104,6 +107,7 @@ impl Tree {
                 | Self::Approval
                 | Self::Approver
                 | Self::Roster
+                | Self::Trust
                 | Self::Policies
                 | Self::Forward
         )
@@ -237,6 +241,12 @@ impl RecordKey {
     #[must_use]
     pub fn roster() -> Self {
         Self::new(Tree::Roster, b"roster")
+    }
+
+    /// What was approved to say who is who.
+    #[must_use]
+    pub fn trust() -> Self {
+        Self::new(Tree::Trust, b"trust")
     }
 
     /// That of a generation of access policies.

@@ -139,7 +139,9 @@ impl Shard {
             Tree::Outbox => (250, 0),
             Tree::LogKey => (255, 0),
             // operators and what they decide together stand and fall together
-            Tree::Operator | Tree::Approval | Tree::Approver | Tree::Roster => (251, 0),
+            Tree::Operator | Tree::Approval | Tree::Approver | Tree::Roster | Tree::Trust => {
+                (251, 0)
+            }
             Tree::Policies => (253, 0),
             Tree::Service => (252, 0),
             Tree::Forward => (254, 0),

@@ -7,6 +7,7 @@ mod encoding;
 mod operator;
 mod policies;
 mod service;
+mod trust;
 mod write;
 
 pub use crate::format::place::{RecordKey, Revision, Tree};
@@ -20,6 +21,7 @@ pub use operator::{
 };
 pub use policies::{PolicyGeneration, PolicyText};
 pub use service::{AuthorityRecord, Certified, ServiceRecord, ServiceState, ServiceToken};
+pub use trust::{DOCUMENT_MAX, TrustRecord};
 pub use write::{Expect, Write};
 
 use crate::name::{
@@ -294,6 +296,7 @@ pub enum Record {
     Approver(ApproverRecord),
     Roster(RosterRecord),
     Policies(PolicyGeneration),
+    Trust(TrustRecord),
     Service(ServiceRecord),
     Authority(AuthorityRecord),
 }

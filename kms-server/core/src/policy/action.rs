@@ -140,6 +140,9 @@ actions! {
     131 DueAnonymisation "A job destroys the audit key of a month long past.",
     132 AnonymiseMonth "Destroys the audit key of a month that is over.",
     140 ForwardEntries "The daemon forwards the audit log to a receiver.",
+    145 ApproveTrust "Takes the configured authorities, principals and issuers into force.",
+    146 GetTrust "Reads what says who is who: in force, and configured.",
+    147 AdoptTrust "The daemon takes a first configuration, or a development one, into force.",
 }
 
 impl Action {

@@ -31,7 +31,7 @@ pub const SMALL_TEAM_MAX: usize = 2;
 pub const FOUNDING: Duration = Duration::from_hours(24);
 
 /// Actions that change who may act or approve. Always marked, but while an installation is founded.
-pub const ROSTER: [Action; 8] = [
+pub const ROSTER: [Action; 9] = [
     Action::AddOperator,
     Action::EnableOperator,
     Action::ResetOperatorMfa,
@@ -39,6 +39,7 @@ pub const ROSTER: [Action; 8] = [
     Action::AddApproverKey,
     Action::DeclareRoster,
     Action::ApplyPolicies,
+    Action::ApproveTrust,
     Action::LabelDataset,
 ];
 

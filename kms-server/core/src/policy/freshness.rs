@@ -52,6 +52,7 @@ impl Freshness {
             | A::DueAnonymisation
             | A::RecoverOperator
             | A::ReloadPolicies
+            | A::AdoptTrust
             | A::EnrolService
             | A::RenewService => Self::None,
             A::GenerateDataKey
@@ -78,6 +79,7 @@ impl Freshness {
             | A::Logout
             | A::ListApprovals
             | A::GetApproval
+            | A::GetTrust
             | A::GetRoster => Self::Session,
             A::CreateDataset
             | A::UpdateDataset
@@ -109,6 +111,7 @@ impl Freshness {
             | A::RemoveApproverKey
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::ApproveTrust
             | A::LabelDataset
             | A::AddService
             | A::RevokeService

@@ -212,7 +212,7 @@ impl Role {
                 matches!(self, Self::Approver | Self::SecurityAdmin | Self::KeyAdmin)
             }
             A::RemoveApproverKey => matches!(self, Self::Approver | Self::SecurityAdmin),
-            A::ListOperators | A::ListServices | A::GetPolicies => {
+            A::ListOperators | A::ListServices | A::GetPolicies | A::GetTrust => {
                 matches!(self, Self::SecurityAdmin | Self::Auditor | Self::Approver)
             }
             A::AddOperator
@@ -224,6 +224,7 @@ impl Role {
             | A::SetOperatorRoles
             | A::DeclareRoster
             | A::ApplyPolicies
+            | A::ApproveTrust
             | A::LabelDataset
             | A::AddService
             | A::RevokeService => matches!(self, Self::SecurityAdmin),
@@ -244,6 +245,7 @@ impl Role {
             | A::ForwardEntries
             | A::ConfirmAnchors
             | A::DueAnonymisation
+            | A::AdoptTrust
             | A::ReloadPolicies => matches!(self, Self::Internal),
         }
     }

@@ -17,7 +17,7 @@ const TEXT_MAX: usize = 512;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct IssuerTable {
+pub(in crate::config) struct IssuerTable {
     name: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
@@ -42,7 +42,7 @@ struct GrantTable {
     attributes: Option<BTreeMap<String, String>>,
 }
 
-pub(super) fn issuers(
+pub(in crate::config) fn issuers(
     tables: Vec<IssuerTable>,
     places: Places<'_>,
 ) -> Result<Vec<Issuer>, Problem> {

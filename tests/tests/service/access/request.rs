@@ -58,9 +58,9 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "Approve" | "AddApproverKey" => "b",
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
         "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
-        "ApplyPolicies" => "ob",
+        "ApplyPolicies" | "ApproveTrust" => "ob",
         "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "GetAccess"
-        | "ListOperators" | "GetPolicies" | "TestPolicies" => "oab",
+        | "ListOperators" | "GetPolicies" | "TestPolicies" | "GetTrust" => "oab",
         "AddService" | "RevokeService" => "ob",
         "ListServices" => "oab",
         // for an enrolment token and nobody else
@@ -348,6 +348,8 @@ fn approval_body(method: &str) -> Bytes {
             validate_only: false,
         }),
         "DeclareRoster" => encode(&DeclareRosterRequest::default()),
+        "GetTrust" => encode(&kms_proto::v1::GetTrustRequest {}),
+        "ApproveTrust" => encode(&kms_proto::v1::ApproveTrustRequest::default()),
         "ApplyPolicies" => encode(&ApplyPoliciesRequest::default()),
         "GetPolicies" => encode(&GetPoliciesRequest::default()),
         "TestPolicies" => encode(&TestPoliciesRequest {

@@ -8,7 +8,7 @@ mod service;
 use super::{
     Compromise, DatasetPolicy, DatasetRecord, ForwardMark, LogHead, LogKeyRecord, OutboxRecord,
     PastLogKey, PolicyGeneration, Record, RequestRecord, ShredRecord, ShredState, SystemKeys,
-    TimeMark, UsageRecord, VersionRecord, VersionState,
+    TimeMark, TrustRecord, UsageRecord, VersionRecord, VersionState,
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::name::{
@@ -87,6 +87,7 @@ impl Record {
             Self::Approval(record) => approval::write(w.u8(52), record),
             Self::Approver(record) => approval::write_approver(w.u8(53), record),
             Self::Roster(record) => approval::write_roster(w.u8(54), record),
+            Self::Trust(record) => record.write(w.u8(59)),
             Self::Service(record) => service::write(w.u8(40), record),
             Self::Authority(record) => service::write_authority(w.u8(41), record),
         }
@@ -157,6 +158,7 @@ impl Record {
             52 => Self::Approval(approval::read(&mut r)?),
             53 => Self::Approver(approval::read_approver(&mut r)?),
             54 => Self::Roster(approval::read_roster(&mut r)?),
+            59 => Self::Trust(TrustRecord::read(&mut r)?),
             40 => Self::Service(service::read(&mut r)?),
             41 => Self::Authority(service::read_authority(&mut r)?),
             _ => return Err(Malformed),
