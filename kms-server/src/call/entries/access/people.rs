@@ -65,10 +65,8 @@ impl Service {
                 });
             }
         }
-        let configured = self.identity.configured();
-        all.extend(
-            configured.map(|(name, roles)| Somebody::new(name.clone(), "configured", roles, at)),
-        );
+        let configured = self.identity.configured().into_iter();
+        all.extend(configured.map(|(name, roles)| Somebody::new(name, "configured", roles, at)));
         all.sort_unstable_by(|one, other| one.principal.name.cmp(&other.principal.name));
         all
     }
