@@ -160,21 +160,22 @@ fn response(entry: &v1::AuditEntry, refused: bool) -> Value {
 fn actor(entry: &v1::AuditEntry) -> Value {
     // OCSF: 1 a person, 3 a service
     let person = entry.principal.starts_with("operators/");
-    let mut actor = json!({
-        "app_name": "kms",
-        "session": {
-            "uid": format!("{}/{}", entry.boot, entry.connection),
-            "is_mfa": entry.mfa_age.is_some(),
-        },
+    let session = json!({
+        "uid": format!("{}/{}", entry.boot, entry.connection),
+        "is_mfa": entry.mfa_age.is_some(),
     });
-    if !entry.principal.is_empty() {
-        actor["user"] = json!({
+    if entry.principal.is_empty() {
+        return json!({ "app_name": "kms", "session": session });
+    }
+    json!({
+        "app_name": "kms",
+        "session": session,
+        "user": {
             "name": entry.principal,
             "uid": entry.principal,
             "type_id": if person { 1 } else { 3 },
-        });
-    }
-    actor
+        },
+    })
 }
 
 fn endpoint(entry: &v1::AuditEntry) -> Value {
@@ -192,11 +193,13 @@ fn endpoint(entry: &v1::AuditEntry) -> Value {
 fn resources(entry: &v1::AuditEntry) -> Vec<Value> {
     let mut resources = Vec::new();
     if !entry.dataset.is_empty() {
-        let mut dataset = json!({ "type": "dataset", "name": entry.dataset });
-        if entry.version > 0 {
-            dataset["version"] = entry.version.to_string().into();
-        }
-        resources.push(dataset);
+        let (name, version) = (&entry.dataset, entry.version);
+        resources.push(match version {
+            0 => json!({ "type": "dataset", "name": name }),
+            version => {
+                json!({ "type": "dataset", "name": name, "version": version.to_string() })
+            }
+        });
     }
     let secrets = entry.shred_secrets.iter();
     resources.extend(secrets.map(|hash| json!({ "type": "shred secret", "uid": hash })));
