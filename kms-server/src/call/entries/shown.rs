@@ -131,7 +131,7 @@ impl Service {
 
 /// On whose word a call rested, each signature checked.
 fn approval(facts: &ApprovalFacts) -> v1::EntryApproval {
-    let signature = |signature: &Box<[u8]>| {
+    let signature = |signature: &[u8]| {
         let key = SignerKey::named_by(signature).ok();
         let holds = key
             .as_ref()
@@ -145,7 +145,7 @@ fn approval(facts: &ApprovalFacts) -> v1::EntryApproval {
     v1::EntryApproval {
         name: format!("approvals/{}", facts.id),
         statement_sha256: facts.statement.to_vec().into(),
-        signatures: facts.signatures.iter().map(signature).collect(),
+        signatures: facts.signatures.iter().map(|it| signature(it)).collect(),
     }
 }
 
