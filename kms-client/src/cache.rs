@@ -14,6 +14,7 @@ mod flight;
 mod limits;
 mod lru;
 mod shelf;
+mod uses;
 
 #[cfg(test)]
 mod tests;
@@ -23,14 +24,16 @@ pub use limits::{CacheClock, CacheLimits, Monotonic};
 
 use crate::data_key::{DataKeyRequest, GeneratedDataKey, UnwrapRequest, UnwrappedDataKey};
 use crate::error::Error;
-use crate::name::push_counted;
+use crate::name::{KeyContext, push_counted};
 use crate::source::{KeySource, only};
+use crate::wrapped::WrappedDataKey;
 use counts::{Counters, add};
 use flight::{Boarded, Follow, Lead};
 use ring::digest::{SHA256, digest};
 use shelf::Shelf;
 use std::fmt;
 use std::sync::Arc;
+use uses::{Reporting, Uses};
 
 /// SHA-256 of a wrapped data key and its key context.
 type UnwrapHash = [u8; 32];
@@ -53,6 +56,7 @@ pub struct Cached<S, C = Monotonic> {
     shared: Shelf<DataKeyRequest, GeneratedDataKey>,
     opened: Shelf<UnwrapHash, UnwrappedDataKey>,
     counters: Counters,
+    uses: Uses,
 }
 
 impl<S: KeySource> Cached<S> {
@@ -77,6 +81,7 @@ impl<S: KeySource, C: CacheClock> Cached<S, C> {
             shared: Shelf::new(limits),
             opened: Shelf::new(limits),
             counters: Counters::default(),
+            uses: Uses::default(),
         })
     }
 
@@ -92,6 +97,41 @@ impl<S: KeySource, C: CacheClock> Cached<S, C> {
         let now = self.clock.now();
         self.shared.sweep(now);
         self.opened.sweep(now);
+    }
+
+    /// Tells the service of the uses that it does not know of yet, if it is to be told. Done by the way, while the
+    /// cache asks for keys anyway; a process that ends, or may fall idle, calls it itself.
+    ///
+    /// # Errors
+    /// The service's; what was not taken is told later.
+    pub async fn report(&self) -> Result<(), Error> {
+        while let Some(reporting) = self.uses.take(self.clock.now()) {
+            self.tell(reporting).await?;
+        }
+        Ok(())
+    }
+
+    async fn report_if_due(&self) {
+        if let Some(reporting) = self.uses.due(self.clock.now())
+            && self.tell(reporting).await.is_err()
+        {
+            add(&self.counters.unreported, 1);
+        }
+    }
+
+    async fn tell(&self, reporting: Reporting<'_>) -> Result<(), Error> {
+        let (uses, uncounted) = reporting.uses();
+        self.source.report_uses(&uses, uncounted).await?;
+        reporting.taken();
+        Ok(())
+    }
+
+    /// A key was given out that the service was not asked for.
+    fn note(&self, wrapped: &WrappedDataKey, context: &KeyContext) {
+        if self.limits.report {
+            let hash = wrap_hash(wrapped, context);
+            self.uses.note(hash, (wrapped, context), self.clock.now());
+        }
     }
 
     /// What it did so far.
@@ -112,6 +152,13 @@ impl<S: KeySource, C: CacheClock> Cached<S, C> {
         self.len() == (0, 0)
     }
 
+    /// A remembered key for encryption is used.
+    fn hit(&self, request: &DataKeyRequest, key: Arc<GeneratedDataKey>) -> Arc<GeneratedDataKey> {
+        add(&self.counters.hits, 1);
+        self.note(&key.wrapped, request.key_context());
+        key
+    }
+
     /// Asks for a new shared key and tells who waits.
     async fn fetch(
         &self,
@@ -123,7 +170,8 @@ impl<S: KeySource, C: CacheClock> Cached<S, C> {
         // from before the call: the answer may be late, its life begins when it was asked for
         let now = self.clock.now();
         let asked = std::slice::from_ref(lead.key());
-        let outcome = only(self.source.generate(asked).await).map(Arc::new);
+        let (answers, ()) = tokio::join!(self.source.generate(asked), self.report_if_due());
+        let outcome = only(answers).map(Arc::new);
         match &outcome {
             Ok(key) => {
                 let (request, key) = (lead.key().clone(), Arc::clone(key));
@@ -148,7 +196,8 @@ impl<S: KeySource, C: CacheClock> Cached<S, C> {
         let now = self.clock.now();
         let asked = leads.iter().filter_map(|(index, _)| requests.get(*index));
         let asked: Vec<UnwrapRequest> = asked.cloned().collect();
-        let mut outcomes = self.source.unwrap_fresh(&asked).await.into_iter();
+        let (outcomes, ()) = tokio::join!(self.source.unwrap_fresh(&asked), self.report_if_due());
+        let mut outcomes = outcomes.into_iter();
         let missing = || Error::corrupted("fewer answers than requests");
         for (index, lead) in leads {
             let outcome = outcomes.next().unwrap_or_else(|| Err(missing()));
@@ -194,8 +243,7 @@ impl<S: KeySource, C: CacheClock> KeySource for Cached<S, C> {
             let taken = self.shared.take(request, self.clock.now(), bytes);
             let valid = match taken {
                 Some(taken) if !taken.aging => {
-                    add(&self.counters.hits, 1);
-                    return Ok(taken.value);
+                    return Ok(self.hit(request, taken.value));
                 }
                 taken => taken.map(|taken| taken.value),
             };
@@ -203,12 +251,13 @@ impl<S: KeySource, C: CacheClock> KeySource for Cached<S, C> {
                 (Boarded::Leads(lead), None) => return self.fetch(lead, bytes).await,
                 // an entry that still holds is no worse for a failed refresh
                 (Boarded::Leads(lead), Some(valid)) => {
-                    return Ok(self.fetch(lead, bytes).await.unwrap_or(valid));
+                    let fetched = self.fetch(lead, bytes).await;
+                    return Ok(fetched.unwrap_or_else(|_| {
+                        self.note(&valid.wrapped, request.key_context());
+                        valid
+                    }));
                 }
-                (Boarded::Follows(_), Some(valid)) => {
-                    add(&self.counters.hits, 1);
-                    return Ok(valid);
-                }
+                (Boarded::Follows(_), Some(valid)) => return Ok(self.hit(request, valid)),
                 (Boarded::Follows(follow), None) => {
                     add(&self.counters.waits, 1);
                     if let Some(Err(error)) = follow.wait().await {
@@ -233,6 +282,9 @@ impl<S: KeySource, C: CacheClock> KeySource for Cached<S, C> {
             for (index, (answer, hash)) in open.filter(|(_, (answer, _))| answer.is_none()) {
                 if let Some(taken) = self.opened.take(hash, now, 0) {
                     add(&self.counters.hits, 1);
+                    if let Some(request) = requests.get(index) {
+                        self.note(&request.wrapped, &request.key_context);
+                    }
                     *answer = Some(Ok(taken.value));
                     continue;
                 }
@@ -258,9 +310,13 @@ impl<S: KeySource, C: CacheClock> KeySource for Cached<S, C> {
 }
 
 fn unwrap_hash(request: &UnwrapRequest) -> UnwrapHash {
+    wrap_hash(&request.wrapped, &request.key_context)
+}
+
+fn wrap_hash(wrapped: &WrappedDataKey, context: &KeyContext) -> UnwrapHash {
     let mut form = Vec::new();
-    push_counted(&mut form, request.wrapped.as_bytes());
-    form.extend_from_slice(&request.key_context.canonical());
+    push_counted(&mut form, wrapped.as_bytes());
+    form.extend_from_slice(&context.canonical());
     let mut hash = [0; 32];
     hash.iter_mut()
         .zip(digest(&SHA256, &form).as_ref())

@@ -9,11 +9,13 @@ use crate::client::Client;
 use crate::data_key::{DataKeyRequest, GeneratedDataKey, UnwrapRequest, UnwrappedDataKey};
 use crate::error::Error;
 use crate::name::{DatasetName, KeyContext, ShredUse};
+use crate::source::CachedUse;
 use crate::wrapped::WrappedDataKey;
 use crc32c::crc32c;
 use kms_proto::v1;
 use kms_proto::v1::key_service_client::KeyServiceClient;
 use prost::Message;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Most items of one call.
@@ -162,6 +164,36 @@ impl Client {
         answers
     }
 
+    /// Tells the service how often remembered data keys were used; it is logged as this client's word. At most 1,000 of
+    /// them in one call. A repeated call may be logged twice.
+    ///
+    /// # Errors
+    /// The service's.
+    pub async fn report_cached_uses(
+        &self,
+        uses: &[CachedUse<'_>],
+        uncounted: u64,
+    ) -> Result<(), Error> {
+        let items = uses.iter().map(|used| v1::CachedUse {
+            wrapped_data_key: used.wrapped.as_bytes().to_vec().into(),
+            key_context: used.key_context.pairs().clone(),
+            uses: used.uses,
+            first_ago: Some(ago(used.first_ago)),
+            last_ago: Some(ago(used.last_ago)),
+        });
+        let message = v1::ReportCachedUsesRequest {
+            items: items.collect(),
+            uncounted,
+            validate_only: false,
+        };
+        let answer = self.once(message, |channel, request| async move {
+            KeyServiceClient::new(channel)
+                .report_cached_uses(request)
+                .await
+        });
+        answer.await.map(drop)
+    }
+
     /// Wraps data keys again under their dataset's ACTIVE version, in the order of the requests.
     pub async fn rewrap(&self, requests: &[RewrapRequest]) -> Vec<Result<Rewrapped, Error>> {
         let mut answers: Vec<Result<v1::RewrapResponse, Error>> = Vec::new();
@@ -257,6 +289,13 @@ async fn rewrap_once(
         answers.push(answer);
     }
     Ok(tonic::Response::new(answers))
+}
+
+fn ago(time: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        nanos: 0,
+    }
 }
 
 fn generation(

@@ -91,5 +91,5 @@ pub use pin::Pin;
 pub use profile::Profile;
 pub use random::{REQUEST_ID_LEN, make_request_id};
 pub use row::{NewRow, OpenedRow, RowChange, RowEnvelope, RowId, RowUpdate, SealedRow, StoredRow};
-pub use source::KeySource;
+pub use source::{CachedUse, KeySource};
 pub use wrapped::WrappedDataKey;

@@ -6,8 +6,26 @@ pub(crate) mod local;
 use crate::client::Client;
 use crate::data_key::{DataKeyRequest, GeneratedDataKey, UnwrapRequest, UnwrappedDataKey};
 use crate::error::{Error, ErrorKind};
+use crate::name::KeyContext;
+use crate::wrapped::WrappedDataKey;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a remembered data key was used: what only the client knows.
+#[derive(Debug, Clone, Copy)]
+pub struct CachedUse<'a> {
+    /// The data key, as it was wrapped.
+    pub wrapped: &'a WrappedDataKey,
+    /// Of its wrap.
+    pub key_context: &'a KeyContext,
+    /// How often.
+    pub uses: u64,
+    /// How long ago it was used first.
+    pub first_ago: Duration,
+    /// How long ago it was used last.
+    pub last_ago: Duration,
+}
 
 /// Makes and opens data keys. [`Client`] does so by asking the service each time;
 /// [`Cached`](crate::cache::Cached) remembers for a while.
@@ -33,6 +51,17 @@ pub trait KeySource: Send + Sync {
     ) -> impl Future<Output = Result<Arc<GeneratedDataKey>, Error>> + Send {
         let _ = bytes;
         async { only(self.generate(std::slice::from_ref(request)).await).map(Arc::new) }
+    }
+
+    /// Tells the service of uses of remembered data keys, at most 1,000 of them, and of how many more there were that
+    /// could not be counted one by one. A source that tells nobody takes them.
+    fn report_uses(
+        &self,
+        uses: &[CachedUse<'_>],
+        uncounted: u64,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = (uses, uncounted);
+        std::future::ready(Ok(()))
     }
 
     /// Opens wrapped data keys in the order of the requests; the answers may be remembered ones, so
@@ -64,6 +93,10 @@ impl KeySource for Client {
             [request] => vec![self.unwrap_data_key(request).await],
             requests => self.unwrap_data_keys(requests).await,
         }
+    }
+
+    async fn report_uses(&self, uses: &[CachedUse<'_>], uncounted: u64) -> Result<(), Error> {
+        self.report_cached_uses(uses, uncounted).await
     }
 }
 

@@ -127,6 +127,7 @@ fn call(
         },
         trace: None,
         policy_revision: 1,
+        subject: None,
     };
     let action = if n.is_multiple_of(3) {
         Action::GenerateDataKey

@@ -29,6 +29,7 @@ mod ticket;
 mod travel;
 mod trust;
 
+pub use entries::forwarded::Batch;
 pub use lane::Lane;
 pub use system::Facts as SystemFacts;
 
@@ -36,6 +37,7 @@ use crate::audit_log::AuditLog;
 use crate::audit_log::counted::CountedCalls;
 use crate::audit_log::intake::Intake;
 use crate::config::services::Services;
+use crate::forward::Destination;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::live::gate::Gate;
@@ -92,6 +94,8 @@ pub struct Parts {
     pub notices: Notices,
     /// The built-in certificate authority; `None` where it is off.
     pub services: Option<Services>,
+    /// Where the log is forwarded to.
+    pub forwards: Vec<Destination>,
     /// To whom personal values are encrypted while sealed.
     pub intake: Intake,
 }
@@ -108,6 +112,9 @@ pub struct Service {
     rules: ApprovalRules,
     notices: Notices,
     services: Option<Services>,
+    forwards: Vec<Destination>,
+    /// Whoever changes the log key, or gives it to the log, holds this.
+    log_key_turn: tokio::sync::Mutex<()>,
     bounds: Bounds,
     gatekeeper: Gatekeeper,
     scribe: Scribe,
@@ -141,6 +148,8 @@ impl Service {
             rules: parts.rules,
             notices: parts.notices,
             services: parts.services,
+            forwards: parts.forwards,
+            log_key_turn: tokio::sync::Mutex::default(),
         })
     }
 

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod file;
+pub mod forward;
 pub mod issuer;
 pub mod services;
 pub mod trust;
@@ -196,6 +197,8 @@ pub struct Audit {
     pub segment_bytes: u64,
     /// The data plane stops when less than this is free on the log's disk.
     pub reserve_bytes: u64,
+    /// Where copies of it go.
+    pub forwards: Vec<forward::Forward>,
     /// Whether the log proves itself. No file can say no: only `dev`, for the bench.
     pub tree: bool,
     /// `[[audit.witnesses]]`: who remembers checkpoints outside.

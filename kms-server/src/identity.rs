@@ -204,6 +204,14 @@ impl Identity {
         self.in_force.load().principals.of(name)
     }
 
+    /// Everybody whom the configuration in force gives a role.
+    #[must_use]
+    pub fn configured(&self) -> Vec<(PrincipalName, Roles)> {
+        let in_force = self.in_force.load();
+        let roles = in_force.principals.roles.iter();
+        roles.map(|(name, roles)| (name.clone(), *roles)).collect()
+    }
+
     /// Whether a listener takes this chain, leaf first, at `now`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod anchors;
 mod anonymise;
 mod destruction;
+mod forward;
 mod log_key;
 mod month;
 mod request;
@@ -39,6 +40,7 @@ pub async fn run(
             tokio::join!(
                 regularly(service, lane, probe.as_ref(), passes),
                 scrub::run(service, lane),
+                forward::run(service, lane),
             )
         };
         tokio::select! {

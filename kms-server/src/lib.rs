@@ -7,6 +7,7 @@ pub mod system;
 pub mod telemetry;
 
 pub mod audit_log;
+pub mod forward;
 pub mod identity;
 pub mod policies;
 pub mod seal;

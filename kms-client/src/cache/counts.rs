@@ -33,6 +33,8 @@ counts! {
     failures,
     /// Entries dropped for room.
     evictions,
+    /// Reports of uses that the service did not take; they wait for the next.
+    unreported,
 }
 
 pub(super) fn add(counter: &AtomicU64, count: usize) {

@@ -15,16 +15,20 @@ pub struct CacheLimits {
     pub bytes: u64,
     /// Most entries for encryption, and as many for opening; at least 1.
     pub entries: usize,
+    /// Whether the service is told how often remembered keys were used: else its log knows only when they were
+    /// fetched.
+    pub report: bool,
 }
 
 impl Default for CacheLimits {
-    /// 5 minutes, 100,000 messages, 1 GiB, 10,000 entries.
+    /// 5 minutes, 100,000 messages, 1 GiB, 10,000 entries, and uses are reported.
     fn default() -> Self {
         Self {
             age: Duration::from_secs(300),
             messages: 100_000,
             bytes: 1 << 30,
             entries: 10_000,
+            report: true,
         }
     }
 }

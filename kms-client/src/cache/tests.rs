@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ErrorKind;
+use crate::source::CachedUse;
 use crate::source::local::{LocalService, request};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,9 @@ impl KeySource for Arc<LocalService> {
     ) -> Vec<Result<UnwrappedDataKey, Error>> {
         LocalService::unwrap_fresh(self, requests).await
     }
+    async fn report_uses(&self, uses: &[CachedUse<'_>], more: u64) -> Result<(), Error> {
+        LocalService::report_uses(self, uses, more).await
+    }
 }
 
 type TestCache = Arc<Cached<Arc<LocalService>, Arc<Hand>>>;
@@ -49,6 +53,7 @@ fn limits() -> CacheLimits {
         messages: 5,
         bytes: 1000,
         entries: 3,
+        report: true,
     }
 }
 
@@ -273,4 +278,71 @@ fn limits_out_of_range_are_refused() {
     ] {
         assert!(Cached::new(LocalService::new(), bad).is_err());
     }
+}
+
+fn reports(service: &LocalService) -> Vec<Vec<(u64, u64, u64)>> {
+    service.reports.lock().unwrap().clone()
+}
+
+/// Opens one wrapped key so many times.
+async fn open_times(cache: &TestCache, wrapped: &UnwrapRequest, times: usize) {
+    for _ in 0..times {
+        let opened = cache.unwrap(std::slice::from_ref(wrapped)).await;
+        assert!(opened[0].is_ok());
+    }
+}
+
+#[tokio::test]
+async fn uses_of_remembered_keys_are_reported_with_the_next_question() {
+    let (cache, service, hand) = cache(limits());
+    let (one, two) = (wrapped(&service, "a").await, wrapped(&service, "b").await);
+    open_times(&cache, &one, 3).await;
+    hand.forward(10);
+    open_times(&cache, &one, 1).await;
+    open_times(&cache, &two, 2).await;
+    // not yet due: nobody was told
+    assert!(reports(&service).is_empty());
+    hand.forward(60);
+    open_times(&cache, &wrapped(&service, "c").await, 1).await;
+    // the first opening of each was the service's own, and is not among them
+    assert_eq!(reports(&service), [[(1, 60, 60), (3, 70, 60)]]);
+    cache.report().await.unwrap();
+    assert_eq!(reports(&service).len(), 1, "there was nothing more to say");
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_taken_waits_and_is_not_lost() {
+    let (cache, service, hand) = cache(limits());
+    let one = wrapped(&service, "a").await;
+    open_times(&cache, &one, 2).await;
+    service.down.store(true, Ordering::SeqCst);
+    assert!(cache.report().await.is_err());
+    service.down.store(false, Ordering::SeqCst);
+    open_times(&cache, &one, 1).await;
+    hand.forward(99);
+    // due by its age, but not so soon after a failure
+    open_times(&cache, &wrapped(&service, "b").await, 1).await;
+    assert!(reports(&service).is_empty());
+    hand.forward(600);
+    open_times(&cache, &wrapped(&service, "c").await, 1).await;
+    assert_eq!(reports(&service), [[(2, 699, 699)]]);
+}
+
+#[tokio::test]
+async fn shared_keys_are_reported_too_and_nothing_is_when_it_is_off() {
+    let (on, service, _) = cache(limits());
+    for _ in 0..3 {
+        on.shared_key(&request("a"), 1).await.unwrap();
+    }
+    on.report().await.unwrap();
+    assert_eq!(reports(&service), [[(2, 0, 0)]]);
+    let (off, service, _) = cache(CacheLimits {
+        report: false,
+        ..limits()
+    });
+    for _ in 0..3 {
+        off.shared_key(&request("a"), 1).await.unwrap();
+    }
+    off.report().await.unwrap();
+    assert!(reports(&service).is_empty());
 }

@@ -1,7 +1,7 @@
 //! For tests: a key source that does in memory what the service does, with real wraps, versions, shred
 //! secrets and counts of the calls made.
 
-use super::KeySource;
+use super::{CachedUse, KeySource};
 use crate::data_key::{
     DATA_KEY_LEN, DataKey, DataKeyRequest, GeneratedDataKey, UnwrapRequest, UnwrappedDataKey,
 };
@@ -22,6 +22,8 @@ pub(crate) struct LocalService {
     shred: Mutex<BTreeMap<String, Option<[u8; 16]>>>,
     pub(crate) calls: AtomicU64,
     pub(crate) down: AtomicBool,
+    /// uses and how long ago the first and the last were, of each report that was taken
+    pub(crate) reports: Mutex<Vec<Vec<(u64, u64, u64)>>>,
     /// each call takes a permit: none left, and calls stand still
     pub(crate) gate: Semaphore,
 }
@@ -50,6 +52,7 @@ impl LocalService {
             shred: Mutex::default(),
             calls: AtomicU64::new(0),
             down: AtomicBool::new(false),
+            reports: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -137,6 +140,18 @@ impl LocalService {
 }
 
 impl KeySource for LocalService {
+    async fn report_uses(&self, uses: &[CachedUse<'_>], _: u64) -> Result<(), Error> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(refused(ErrorKind::Unavailable));
+        }
+        let told =
+            |used: &CachedUse<'_>| (used.uses, used.first_ago.as_secs(), used.last_ago.as_secs());
+        let mut told: Vec<_> = uses.iter().map(told).collect();
+        told.sort_unstable();
+        self.reports.lock().unwrap().push(told);
+        Ok(())
+    }
+
     async fn generate(&self, requests: &[DataKeyRequest]) -> Vec<Result<GeneratedDataKey, Error>> {
         let entered = self.enter().await;
         let answers = requests.iter().map(|request| {

@@ -3,9 +3,11 @@
 //! Pure: never does I/O, never waits, never predicts a revision. Each operation asks for the
 //! [`crate::policy::Authorised`] of its own action and is called again, with a new view, after a conflict.
 
+pub mod access;
 pub mod anonymise;
 pub mod approval;
 pub mod batch;
+pub mod cached_use;
 pub mod dataset;
 pub mod direct;
 pub mod generate;

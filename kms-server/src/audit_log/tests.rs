@@ -82,6 +82,7 @@ fn call_of(who: u64, n: u64, facts: &Facts) -> Vec<Vec<u8>> {
         },
         trace: None,
         policy_revision: 1,
+        subject: None,
     };
     encode_call(facts, &caller, &call, LeafKeys::Missing, &NoEntropy).unwrap()
 }

@@ -253,6 +253,15 @@ impl AuditLog {
         lock(&self.shared.desk.wishes).signer = None;
     }
 
+    /// Signs what is durable now, and nothing more with this key when this returns: the newest checkpoint that it has
+    /// signed since the start. Blocking.
+    #[must_use]
+    pub fn pen_down(&self) -> Option<Arc<Signed>> {
+        self.sign_off();
+        // a turn that began with the key may be under way: behind the next one nothing is signed
+        self.sign_now()
+    }
+
     /// Entries that the newest checkpoint covers.
     #[must_use]
     pub fn signed_len(&self) -> u64 {

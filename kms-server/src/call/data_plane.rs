@@ -1,5 +1,6 @@
 //! The RPCs of `KeyService`: envelope encryption.
 
+pub(super) mod cached_use;
 pub(super) mod direct;
 pub(super) mod generate;
 pub(super) mod rewrap;

@@ -1,10 +1,12 @@
 //! The RPCs of `AuditService`: the log as its readers see it. Reading is logged like everything else, one entry a page.
 //! Personal groups are opened where their key still exists; nothing that is shown here is a proof.
 
+mod access;
 pub(super) mod anonymise;
 mod export;
 mod files;
 mod filter;
+pub(super) mod forwarded;
 mod shown;
 mod summary;
 
@@ -24,6 +26,7 @@ use kms_core::engine::Refusal;
 use kms_core::policy::{Action, ActionKind, act};
 use kms_core::reason::Reason;
 use kms_proto::v1;
+use shown::personal;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -198,7 +201,7 @@ impl Service {
         let held = live.state.hold();
         let shown = logged.into_iter();
         shown
-            .map(|logged| self.entry(logged, live, &held.snapshot))
+            .map(|logged| self.entry(logged, &held.snapshot, |entry| personal(entry, live)))
             .collect()
     }
 
@@ -229,7 +232,11 @@ fn is_reading(logged: &Logged) -> bool {
     };
     matches!(
         head.action,
-        Action::ListEntries | Action::GetLogFiles | Action::SignExport | Action::SummarizeEntries
+        Action::ListEntries
+            | Action::GetLogFiles
+            | Action::SignExport
+            | Action::SummarizeEntries
+            | Action::GetAccess
     )
 }
 

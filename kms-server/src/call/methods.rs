@@ -66,6 +66,7 @@ methods! {
         "UnwrapDataKeys" => data_plane::unwrap::Batch,
         "Encrypt" => data_plane::direct::Encrypt,
         "Decrypt" => data_plane::direct::Decrypt,
+        "ReportCachedUses" => data_plane::cached_use::Report,
         // DatasetService
         "CreateDataset" => control::dataset::Create,
         "GetDataset" => control::dataset::Get,
@@ -127,6 +128,8 @@ methods! {
         "GetLogFiles" => get_log_files,
         "SummarizeEntries" => summarize_entries,
         "SignExport" => sign_export,
+        "GetAccess" => get_access,
+        "RotateLogKey" => rotate_log_key,
         // AuthService
         "Login" => login,
         "Logout" => logout,

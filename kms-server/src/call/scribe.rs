@@ -161,6 +161,15 @@ impl Scribe {
         }
     }
 
+    /// What stands for the person whom a call was about.
+    fn subject_id(&self, facts: &Facts, live: Option<&Live>) -> Option<PrincipalId> {
+        let detail = facts.details.first().filter(|_| !facts.batch)?;
+        let name = detail.subject.as_ref()?;
+        let id = live?.keys.directory.principal_id(name);
+        self.names.know_principal(id, name.clone());
+        Some(id)
+    }
+
     /// The leaves of a call, head first.
     pub(super) fn leaves(
         &self,
@@ -183,6 +192,7 @@ impl Scribe {
             at: author.at,
             trace: author.trace,
             policy_revision: author.policy,
+            subject: self.subject_id(facts, keys.live),
         };
         encode_call(facts, &caller, &call, keys.leaf(), &*self.entropy).map_err(|error| {
             tracing::error!(%error, "an entry cannot be encoded");

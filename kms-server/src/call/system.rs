@@ -224,6 +224,7 @@ impl Service {
                 "the clock is in doubt: confirm it with `kms clock confirm`".to_owned()
             });
         }
+        self.forward_status(status);
         status.alarms.extend(self.policy_alarm(&held));
         status.alarms.extend(self.trust_alarm(&held));
         status.alarms.extend(live.alarms.texts());

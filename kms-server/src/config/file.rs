@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod forwards;
 mod issuers;
 mod services;
 

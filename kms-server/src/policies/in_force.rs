@@ -56,6 +56,21 @@ impl InForce {
         }
     }
 
+    /// Those of a generation kept; `None`: the table of roles.
+    #[must_use]
+    pub fn kept(generation: Option<&PolicyGeneration>) -> Self {
+        generation.map_or(Self::Roles, Self::read)
+    }
+
+    /// Whether the answer may be another under other circumstances.
+    #[must_use]
+    pub fn depends(&self, principal: &Principal, action: Action) -> bool {
+        match self {
+            Self::Policies(policies) => policies.reads_circumstances(principal, action),
+            Self::Roles | Self::Unreadable(_) => false,
+        }
+    }
+
     /// Decides anew, and says what decided.
     #[must_use]
     pub fn explain(

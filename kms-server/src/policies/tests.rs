@@ -259,6 +259,25 @@ fn policies_that_cannot_be_read_leave_only_the_way_out() {
 }
 
 #[test]
+fn the_schema_says_of_the_same_actions_that_they_are_about_a_dataset() {
+    let schema = kms_policies::SCHEMA;
+    let from = schema.find("\naction ").unwrap() + "\naction ".len();
+    let list = &schema[from..from + schema[from..].find("appliesTo").unwrap()];
+    assert!(
+        schema[from + list.len()..]
+            .starts_with("appliesTo { principal: Principal, resource: Dataset")
+    );
+    let listed: BTreeSet<&str> = list.split(',').map(str::trim).collect();
+    let about = Action::ALL
+        .iter()
+        .filter(|action| action.is_about_dataset());
+    assert_eq!(
+        about.map(|action| action.as_str()).collect::<BTreeSet<_>>(),
+        listed
+    );
+}
+
+#[test]
 fn no_policy_takes_the_ways_back_away() {
     let none = with("forbid (principal, action, resource);");
     let desk = principal(Authentication::Certificate, &[Role::OperatorCertificate]);

@@ -7,6 +7,7 @@ use crate::audit_log::intake::Intake;
 use crate::audit_log::{AuditLog, OpenError, Opened, Options};
 use crate::call::{Parts, Service, SystemFacts};
 use crate::config::{ClientCertificate, Config, KeyDurability};
+use crate::forward::Destination;
 use crate::grpc::Limits;
 use crate::identity::{self, Files, Identity};
 use crate::live::gate::{Gate, GateParts};
@@ -84,6 +85,7 @@ pub(super) fn assemble(start: &Start) -> Result<Assembled, Failure> {
         rules: config.approvals.clone(),
         notices: notices(start)?,
         services: config.services.clone(),
+        forwards: forwards(start)?,
         intake: Intake::open(&data.intake(), &gate.keyring().publics().instance),
     });
     let service = service.map_err(|reason| other("the service cannot start", &reason))?;
@@ -107,6 +109,18 @@ fn policy_files(config: &Config) -> Result<Option<String>, Failure> {
     let texts = kms_policies::read(&[directory]).map_err(|error| unusable(error.to_string()))?;
     judge(&texts).map_err(|error| unusable(format!("{}/{error}", directory.display())))?;
     Ok(Some(kms_policies::fingerprint(&texts)))
+}
+
+/// Receivers of the log that can be used as they are configured; whether they answer shows later.
+fn forwards(start: &Start) -> Result<Vec<Destination>, Failure> {
+    let all = start.config.audit.forwards.iter();
+    all.map(|config| {
+        Destination::new(config, &start.clock).map_err(|problem| {
+            let problem = format!("audit.forward {:?}: {problem}", config.name);
+            Failure::new(FailureKind::Configuration, problem)
+        })
+    })
+    .collect()
 }
 
 fn open_log(start: &Start) -> Result<(AuditLog, Opened), Failure> {

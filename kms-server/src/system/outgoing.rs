@@ -1,5 +1,5 @@
-//! One request to an address that the configuration names: plain, or TLS 1.3 with the server's certificate checked
-//! against the configured authority. No redirect is followed, nothing read beyond a bound, nothing waited for beyond
+//! One request, or one run of bytes, to an address that the configuration names: plain, or TLS 1.3 with the server's
+//! certificate checked against the configured authority. No redirect is followed, nothing read beyond a bound, nothing waited for beyond
 //! a time. Never asks an address that a caller names.
 
 use super::clock::Clock;
@@ -13,10 +13,11 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -74,6 +75,26 @@ impl Outgoing {
         Self::new(url, Some(tls), answer_max)
     }
 
+    /// `host` or `host:port` behind TLS, for [`Outgoing::pour`].
+    ///
+    /// # Errors
+    /// What is wrong with the address or the authority's file.
+    pub fn stream(
+        address: &str,
+        port: u16,
+        ca: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, String> {
+        let mut stream = Self::secure(&format!("https://{address}/"), ca, clock, 0)?;
+        if stream.authority != address || stream.host.is_empty() {
+            return Err("it is no host with a port".to_owned());
+        }
+        if !address.ends_with(&format!(":{}", stream.port)) {
+            stream.port = port;
+        }
+        Ok(stream)
+    }
+
     /// An `http` address: for what is signed anyway.
     ///
     /// # Errors
@@ -122,6 +143,42 @@ impl Outgoing {
             .await
     }
 
+    /// Hands over `bytes` and closes; done when the other end has closed too, which it does behind the last of them.
+    ///
+    /// # Errors
+    /// Why that is not known, in words for the daemon's own messages.
+    pub async fn pour(&self, bytes: &[u8], clock: &dyn Clock) -> Result<(), String> {
+        let until = clock.monotonic().saturating_add(TIME_MAX);
+        tokio::select! {
+            done = self.pour_slowly(bytes) => done,
+            () = clock.wait_until(until) => Err(format!("not taken within {TIME_MAX:?}")),
+        }
+    }
+
+    async fn pour_slowly(&self, bytes: &[u8]) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let tls = self.tls.as_ref().ok_or("it has no TLS")?;
+        let stream = TcpStream::connect((&*self.host, self.port)).await;
+        let stream = stream.map_err(|error| text(&error))?;
+        let name = ServerName::try_from(self.host.clone()).map_err(|error| text(&error))?;
+        let stream = tls.connect(name, stream).await;
+        let stream = stream.map_err(|error| text(&error))?;
+        let (mut from, mut to) = tokio::io::split(stream);
+        let given = async {
+            to.write_all(bytes).await?;
+            to.shutdown().await
+        };
+        tokio::select! {
+            biased;
+            given = given => given.map_err(|error| text(&error))?,
+            closed = until_closed(&mut from) => {
+                closed?;
+                return Err("it closed before it had everything".to_owned());
+            }
+        }
+        until_closed(&mut from).await
+    }
+
     async fn converse<S>(&self, stream: S, question: Question<'_>) -> Result<Answer, String>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -164,6 +221,28 @@ impl Outgoing {
                 Err(error) => Err(error.to_string()),
             },
         }
+    }
+}
+
+/// Reads to the end. One that closes without TLS's alert has read everything too: the kernel resets a connection that is
+/// closed with bytes unread.
+async fn until_closed(from: &mut (impl AsyncRead + Unpin)) -> Result<(), String> {
+    let mut passed_over = [0; 1024];
+    loop {
+        match from.read(&mut passed_over).await {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("authority", &self.authority)
+            .finish_non_exhaustive()
     }
 }
 

@@ -73,6 +73,7 @@ async fn three_operators_destroy_a_version_from_the_command_line() {
     let _ = team.alice(&restored).ok();
     refused(&using(&DESTROY_1), "APPROVAL_OVER");
     team.assert_logged(&id, 2);
+    team.assert_reported(&id);
     team.close().await;
 }
 

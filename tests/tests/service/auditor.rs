@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+mod access;
 mod export;
 mod exposure;
 mod filters;
+mod forwarding;
+mod log_keys;
 mod report;
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";

@@ -16,7 +16,7 @@ const NUMBER: i32 = 15;
 const FLAG: [u8; 2] = [15 << 3, 1];
 
 /// What changes nothing and uses no dataset key.
-const READS: [&str; 18] = [
+const READS: [&str; 19] = [
     "ListApprovals",
     "GetApproval",
     "GetRoster",
@@ -24,6 +24,7 @@ const READS: [&str; 18] = [
     "GetLogFiles",
     "SummarizeEntries",
     "SignExport",
+    "GetAccess",
     "WhoAmI",
     "ListOperators",
     "GetDataset",

@@ -16,10 +16,11 @@ struct Floors {
 }
 
 /// Crate, folder of its source.
-const HOMES: [(&str, &str); 9] = [
+const HOMES: [(&str, &str); 10] = [
     ("cobblestone", "cobblestone"),
     ("tlog", "tlog"),
     ("kms-proto", "proto"),
+    ("kms-ocsf", "ocsf"),
     ("kms-policies", "policies"),
     ("kms-core", "kms-server/core"),
     ("kms-server", "kms-server"),

@@ -1,5 +1,6 @@
 //! `kms audit`: the log of every call, read, proven and verified.
 
+mod access;
 mod anonymise;
 mod entry;
 mod export;
@@ -9,6 +10,7 @@ mod overriding;
 mod prove;
 mod remote;
 mod report;
+mod rotate_key;
 mod show;
 mod tail;
 mod verify;
@@ -30,6 +32,8 @@ pub(crate) enum Audit {
     Witness(witness::Witness),
     Export(export::Export),
     Exposure(exposure::Exposure),
+    Access(access::Access),
+    RotateKey(rotate_key::RotateKey),
     Report(report::Report),
     Anonymise(anonymise::Anonymise),
     Override(overriding::Override),
@@ -49,6 +53,8 @@ impl Audit {
             Self::Witness(witness) => witness.run(session),
             Self::Export(export) => export.run(session).await,
             Self::Exposure(exposure) => exposure.run(session).await,
+            Self::Access(access) => access.run(session).await,
+            Self::RotateKey(rotate) => rotate.run(session).await,
             Self::Report(report) => report.run(session).await,
             Self::Anonymise(anonymise) => anonymise.run(session).await,
             Self::Override(overriding) => overriding.run(session).await,

@@ -52,6 +52,48 @@ struct StatusReport {
     disk_full_in_seconds: Option<u64>,
     alarms: Vec<String>,
     roster_mode: String,
+    audit_forwards: Vec<ForwardReport>,
+}
+
+/// How a receiver of the audit log stands.
+#[derive(Debug, Serialize)]
+struct ForwardReport {
+    name: String,
+    kind: String,
+    next_sequence: u64,
+    behind: u64,
+    failures: u32,
+    problem: String,
+    taken_at: Option<String>,
+    skipped: u64,
+}
+
+impl From<&v1::AuditForward> for ForwardReport {
+    fn from(one: &v1::AuditForward) -> Self {
+        Self {
+            name: one.name.clone(),
+            kind: one.kind.clone(),
+            next_sequence: one.next_sequence,
+            behind: one.behind,
+            failures: one.failures,
+            problem: one.problem.clone(),
+            taken_at: optional_time(one.taken_at.as_ref()),
+            skipped: one.skipped,
+        }
+    }
+}
+
+impl ForwardReport {
+    fn words(&self) -> String {
+        let mut words = format!("{} ({}): {} behind", self.name, self.kind, self.behind);
+        if self.skipped > 0 {
+            words.push_str(&format!(", {} never sent", self.skipped));
+        }
+        if self.failures > 0 {
+            words.push_str(&format!(", {} failures: {}", self.failures, self.problem));
+        }
+        words
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +129,7 @@ impl StatusReport {
             disk_full_in_seconds: Some(status.disk_full_in_seconds).filter(|seconds| *seconds > 0),
             alarms: status.alarms.clone(),
             roster_mode: status.roster_mode.clone(),
+            audit_forwards: status.audit_forwards.iter().map(Into::into).collect(),
         }
     }
 }
@@ -118,6 +161,9 @@ impl Report for StatusReport {
         table.fact("rotations overdue", self.rotations_overdue.to_string());
         table.fact("audit entries", self.audit_entries.to_string());
         table.fact("audit log", &self.audit_origin);
+        for forward in &self.audit_forwards {
+            table.fact("forwarded to", forward.words());
+        }
         table.fact("key durability", &self.key_durability);
         let (free, total) = (bytes(self.disk_free_bytes), bytes(self.disk_total_bytes));
         table.fact("disk free", format!("{free} of {total}"));

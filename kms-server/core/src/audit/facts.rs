@@ -1,6 +1,6 @@
 //! What the engine and the road know of a call, before it becomes a leaf.
 
-use crate::name::{ApprovalId, KeyContext, KeyId, SecretId, VersionNumber};
+use crate::name::{ApprovalId, KeyContext, KeyId, PrincipalName, SecretId, VersionNumber};
 use crate::policy::Action;
 use crate::reason::Reason;
 
@@ -32,6 +32,9 @@ pub struct Detail {
     pub count: u32,
     /// What else an auditor needs, in words of ours or an operator's reason; at most 512 bytes; no personal data.
     pub note: Box<str>,
+    /// The person whom the call was about, where it was about one: what stands for the name goes into the head and
+    /// outlives the month's key. Not of batches.
+    pub subject: Option<PrincipalName>,
 }
 
 /// Everything of one call.
@@ -99,6 +102,7 @@ impl Detail {
             secrets: Vec::new(),
             count: 1,
             note: Box::default(),
+            subject: None,
         }
     }
 
@@ -124,6 +128,7 @@ impl Detail {
             && self.lasting == other.lasting
             && self.personal == other.personal
             && self.note == other.note
+            && self.subject == other.subject
     }
 }
 

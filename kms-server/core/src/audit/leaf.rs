@@ -23,7 +23,7 @@ pub use entry::{
 pub use keys::{DirectoryKeys, LeafKeys, Month, MonthIntake, MonthKeys, PrincipalId};
 pub use personal::{Personal, PersonalKey};
 pub use prefix::{BootId, Coordinates, Kind, Prefix, stamp_change, stamp_sequence};
-pub use section::approval_of;
+pub use section::{approval_of, subject_of};
 
 /// Most bytes of a leaf.
 pub const LEAF_MAX: usize = 32 * 1024;

@@ -72,6 +72,8 @@ labels! {
     SERVICE_NAME = "kms/v1/service/name;",
     /// A one-time enrolment token of a service or desk, as it is stored.
     SERVICE_ENROLMENT = "kms/v1/service/enrolment;",
+    /// Record key of the name of a receiver of the audit log.
+    FORWARD_NAME = "kms/v1/forward/name;",
     /// Page tokens.
     PAGE_TOKEN = "kms/v1/page-token;",
 }

@@ -14,7 +14,7 @@ pub mod vote;
 pub use gate::{Asked, gate};
 pub use key::{add_key, remove_key};
 pub use recovery::recover;
-pub use roster::{Mode, declare, mode};
+pub use roster::{Mode, declare, mode, rules_note};
 pub use standing::{Standing, known_time, standing};
 pub use statement::Statement;
 pub use vote::{approve, cancel, reject};

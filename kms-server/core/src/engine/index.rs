@@ -74,6 +74,13 @@ pub fn service_key(index: &HashKey, name: &ServiceName) -> RecordKey {
     RecordKey::service(index.hash(&[label::SERVICE_NAME, &len(name), name]))
 }
 
+/// Where the mark of a receiver of the audit log lies.
+#[must_use]
+pub fn forward_key(index: &HashKey, name: &str) -> RecordKey {
+    let name = name.as_bytes();
+    RecordKey::forward(index.hash(&[label::FORWARD_NAME, &len(name), name]))
+}
+
 /// Where the outcome of a request id is kept: HMAC over label, action, principal, request id.
 #[must_use]
 pub fn request_key(

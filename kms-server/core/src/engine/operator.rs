@@ -6,10 +6,13 @@ pub mod administration;
 pub mod attempts;
 pub mod enrolment;
 pub mod login;
+mod note;
 
 pub use administration::{NewOperator, OperatorChange, add_operator, change_operator};
 pub use enrolment::{Began, Enrolled, begin_enrolment, change_password, confirm_enrolment};
 pub use login::{LoggedIn, Trial, accept_code, login};
+pub(in crate::engine) use note::roles_note;
+pub use note::{RolesSaid, roles_said};
 
 use super::Refusal;
 use super::index::operator_key;
@@ -70,6 +73,7 @@ fn about(name: &OperatorName, outcome: Outcome, note: impl Into<Box<str>>) -> De
     let mut detail = Detail::new(outcome);
     detail.personal = vec![("operator".into(), name.as_str().into())];
     detail.note = note.into();
+    detail.subject = Some(name.principal());
     detail
 }
 

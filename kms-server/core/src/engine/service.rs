@@ -243,6 +243,18 @@ fn noted(name: &ServiceName, purpose: Purpose, more: &str) -> Box<str> {
     format!("{name} ({kind}){gap}{more}").into()
 }
 
+/// Whom an entry's note is about, and what it says beside.
+#[must_use]
+pub fn service_said(note: &str) -> Option<(ServiceName, Purpose, &str)> {
+    let (name, rest) = note.split_once(" (")?;
+    let (purpose, more) = rest.split_once(')')?;
+    let purpose = [Purpose::Service, Purpose::Desk]
+        .into_iter()
+        .find(|known| known.as_str() == purpose)?;
+    let more = more.strip_prefix(": ").unwrap_or(more);
+    Some((ServiceName::parse_resource(name).ok()?, purpose, more))
+}
+
 fn about(name: &ServiceName, purpose: Purpose, outcome: Outcome, more: &str) -> Detail {
     let mut detail = Detail::new(outcome);
     detail.note = noted(name, purpose, more);

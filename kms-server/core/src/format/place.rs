@@ -40,6 +40,8 @@ pub enum Tree {
     Approver = 53,
     /// The one: how the roster was declared.
     Roster = 54,
+    /// Keyed hash of a receiver's name -> how far the audit log was forwarded to it.
+    Forward = 56,
     /// The one: what of the configuration was approved to say who is who.
     Trust = 59,
 }
@@ -65,6 +67,7 @@ impl Tree {
         Self::Roster,
         Self::Trust,
         Self::Policies,
+        Self::Forward,
     ];
 
     /// From its number.
@@ -106,6 +109,7 @@ impl Tree {
                 | Self::Roster
                 | Self::Trust
                 | Self::Policies
+                | Self::Forward
         )
     }
 }
@@ -255,6 +259,12 @@ impl RecordKey {
     #[must_use]
     pub fn service(hash: [u8; 32]) -> Self {
         Self::new(Tree::Service, &hash)
+    }
+
+    /// That of a receiver of the audit log, by keyed hash.
+    #[must_use]
+    pub fn forward(hash: [u8; 32]) -> Self {
+        Self::new(Tree::Forward, &hash)
     }
 
     /// An outbox record's.

@@ -144,6 +144,7 @@ impl Shard {
             }
             Tree::Policies => (253, 0),
             Tree::Service => (252, 0),
+            Tree::Forward => (254, 0),
         }
     }
 

@@ -225,6 +225,24 @@ pub struct LogHead {
     pub root: [u8; 32],
 }
 
+/// How far the audit log was forwarded to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardMark {
+    /// Name of the log's life.
+    pub origin: Box<str>,
+    /// The first entry that it may not have.
+    pub next: u64,
+}
+
+/// A log key that handed over to the next: its certificate is kept, its seed is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastLogKey {
+    /// 1, 2, 3, ...
+    pub number: u32,
+    /// As it was certified; public.
+    pub certificate: Box<str>,
+}
+
 /// Uses of one version, as of an audit sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsageRecord {
@@ -270,6 +288,8 @@ pub enum Record {
     Outbox(OutboxRecord),
     LogKey(LogKeyRecord),
     LogHead(LogHead),
+    PastLogKey(PastLogKey),
+    ForwardMark(ForwardMark),
     Operator(OperatorRecord),
     Attempts(AttemptsRecord),
     Approval(ApprovalRecord),

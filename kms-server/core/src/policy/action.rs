@@ -87,6 +87,9 @@ actions! {
     51 GetLogFiles "Reads files of the audit log's tree.",
     52 SignExport "Signs what was exported of the audit log.",
     53 SummarizeEntries "Counts entries of the audit log.",
+    54 GetAccess "Says who could do what at a time.",
+    55 ReportCachedUses "Says how often remembered data keys were used.",
+    56 RotateLogKey "Makes the next key that signs the audit log's checkpoints.",
     60 ScheduledRotation "A job rotates a dataset that is due.",
     61 DueDestruction "A job destroys a version whose waiting time is over.",
     62 CreatePeriodSecret "A job makes a period secret ahead of time.",
@@ -136,9 +139,37 @@ actions! {
     130 ConfirmAnchors "The anchors vouched for the log at unseal.",
     131 DueAnonymisation "A job destroys the audit key of a month long past.",
     132 AnonymiseMonth "Destroys the audit key of a month that is over.",
+    140 ForwardEntries "The daemon forwards the audit log to a receiver.",
     145 ApproveTrust "Takes the configured authorities, principals and issuers into force.",
     146 GetTrust "Reads what says who is who: in force, and configured.",
     147 AdoptTrust "The daemon takes a first configuration, or a development one, into force.",
+}
+
+impl Action {
+    /// Whether it is about one dataset, as the schema of policies says.
+    #[must_use]
+    pub const fn is_about_dataset(self) -> bool {
+        matches!(
+            self,
+            Self::GenerateDataKey
+                | Self::UnwrapDataKey
+                | Self::Encrypt
+                | Self::Decrypt
+                | Self::Rewrap
+                | Self::ReportCachedUses
+                | Self::GetDataset
+                | Self::UpdateDataset
+                | Self::LabelDataset
+                | Self::LiftDeletionProtection
+                | Self::RotateDataset
+                | Self::EmergencyRotateDataset
+                | Self::ListVersions
+                | Self::DisableVersion
+                | Self::EnableVersion
+                | Self::ScheduleVersionDestruction
+                | Self::RestoreVersion
+        )
+    }
 }
 
 #[cfg(test)]

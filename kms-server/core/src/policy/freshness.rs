@@ -47,6 +47,7 @@ impl Freshness {
             | A::Quarantine
             | A::Refuse
             | A::CreateLogKey
+            | A::ForwardEntries
             | A::ConfirmAnchors
             | A::DueAnonymisation
             | A::RecoverOperator
@@ -59,6 +60,7 @@ impl Freshness {
             | A::Encrypt
             | A::Decrypt
             | A::Rewrap
+            | A::ReportCachedUses
             | A::GetDataset
             | A::ListDatasets
             | A::ListVersions
@@ -68,6 +70,7 @@ impl Freshness {
             | A::GetLogFiles
             | A::SignExport
             | A::SummarizeEntries
+            | A::GetAccess
             | A::ListOperators
             | A::GetPolicies
             | A::TestPolicies
@@ -112,6 +115,7 @@ impl Freshness {
             | A::LabelDataset
             | A::AddService
             | A::RevokeService
+            | A::RotateLogKey
             | A::ChangePassword => Self::Each,
         }
     }

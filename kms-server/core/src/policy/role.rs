@@ -159,7 +159,11 @@ impl Role {
     pub const fn allows(self, action: Action) -> bool {
         use Action as A;
         match action {
-            A::GenerateDataKey | A::Encrypt | A::Rewrap | A::CreateShredSecret => {
+            A::GenerateDataKey
+            | A::Encrypt
+            | A::Rewrap
+            | A::CreateShredSecret
+            | A::ReportCachedUses => {
                 matches!(self, Self::Service)
             }
             A::UnwrapDataKey | A::Decrypt => matches!(self, Self::Service | Self::BreakGlass),
@@ -183,11 +187,14 @@ impl Role {
             A::EmergencyRotateDataset | A::Seal => {
                 matches!(self, Self::KeyAdmin | Self::SecurityAdmin)
             }
-            A::ConfirmClock | A::AnonymiseMonth => matches!(self, Self::SecurityAdmin),
+            A::ConfirmClock | A::RotateLogKey | A::AnonymiseMonth => {
+                matches!(self, Self::SecurityAdmin)
+            }
             A::ListEntries
             | A::GetLogFiles
             | A::SignExport
             | A::SummarizeEntries
+            | A::GetAccess
             | A::TestPolicies => matches!(self, Self::SecurityAdmin | Self::Auditor),
             A::Login | A::BeginEnrolment | A::ConfirmEnrolment | A::Unseal | A::RecoverOperator => {
                 matches!(self, Self::OperatorCertificate)
@@ -235,6 +242,7 @@ impl Role {
             | A::Quarantine
             | A::Refuse
             | A::CreateLogKey
+            | A::ForwardEntries
             | A::ConfirmAnchors
             | A::DueAnonymisation
             | A::AdoptTrust

@@ -3,8 +3,11 @@
 use crate::audit_log::Logged;
 use crate::call::{Service, render};
 use crate::live::Live;
-use kms_core::audit::Outcome;
-use kms_core::audit::leaf::{Body, Entry, Head, Introduction, Personal, PersonalKey, PrincipalId};
+use kms_core::audit::leaf::{
+    Body, Entry, Head, Introduction, Personal, PersonalKey, PrincipalId, approval_of,
+};
+use kms_core::audit::{ApprovalFacts, Outcome};
+use kms_core::cipher::ssh_signature::SignerKey;
 use kms_core::codec::hex;
 use kms_core::engine::Snapshot;
 use kms_core::name::KeyId;
@@ -21,13 +24,20 @@ pub(super) fn outcome_text(outcome: Outcome) -> String {
 }
 
 impl Service {
-    pub(super) fn entry(&self, logged: Logged, live: &Live, snapshot: &Snapshot) -> v1::AuditEntry {
+    /// `open` says what an entry's personal group is, as far as whoever gets it may read it.
+    pub(super) fn entry(
+        &self,
+        logged: Logged,
+        snapshot: &Snapshot,
+        open: impl Fn(&Entry) -> Opened,
+    ) -> v1::AuditEntry {
         let mut answer = v1::AuditEntry {
             sequence: logged.sequence,
             ..Default::default()
         };
         if let Some(entry) = &logged.entry {
-            self.describe(entry, live, snapshot, &mut answer);
+            (answer.personal_state, answer.personal) = open(entry);
+            self.describe(entry, snapshot, &mut answer);
         } else {
             answer.kind = "unreadable".to_owned();
         }
@@ -35,19 +45,13 @@ impl Service {
         answer
     }
 
-    fn describe(
-        &self,
-        entry: &Entry,
-        live: &Live,
-        snapshot: &Snapshot,
-        answer: &mut v1::AuditEntry,
-    ) {
+    fn describe(&self, entry: &Entry, snapshot: &Snapshot, answer: &mut v1::AuditEntry) {
         let prefix = &entry.prefix;
         answer.time = Some(render::timestamp(prefix.at.time));
         answer.kind = kind(&entry.body).to_owned();
         answer.request_id = prefix.id.to_string();
-        (answer.personal_state, answer.personal) = personal(entry, live);
         answer.change = prefix.change;
+        answer.approval = approval_of(entry).as_ref().map(approval);
         answer.node = prefix.at.node;
         answer.boot = hex(&prefix.at.boot.0);
         answer.uptime = Some(render::duration(prefix.at.monotonic));
@@ -125,6 +129,26 @@ impl Service {
     }
 }
 
+/// On whose word a call rested, each signature checked.
+fn approval(facts: &ApprovalFacts) -> v1::EntryApproval {
+    let signature = |signature: &[u8]| {
+        let key = SignerKey::named_by(signature).ok();
+        let holds = key
+            .as_ref()
+            .is_some_and(|key| key.verify(&facts.statement, signature).is_ok());
+        v1::EntrySignature {
+            sshsig: signature.to_vec().into(),
+            key: key.map(|key| key.fingerprint()).unwrap_or_default(),
+            holds,
+        }
+    };
+    v1::EntryApproval {
+        name: format!("approvals/{}", facts.id),
+        statement_sha256: facts.statement.to_vec().into(),
+        signatures: facts.signatures.iter().map(|it| signature(it)).collect(),
+    }
+}
+
 fn kind(body: &Body) -> &'static str {
     match body {
         Body::Head(_) => "call",
@@ -154,8 +178,21 @@ fn called(head: &Head, answer: &mut v1::AuditEntry) {
     answer.details = head.details.map_or(0, |(count, _)| count.into());
 }
 
+/// Whether a personal group could be opened, and what is in it.
+pub(super) type Opened = (String, BTreeMap<String, String>);
+
+/// Of a personal group that nobody tried to open.
+pub(super) fn left_closed(entry: &Entry) -> Opened {
+    let state = match entry.personal {
+        Personal::None => "none",
+        Personal::Withheld => "withheld",
+        Personal::Intake { .. } | Personal::Month { .. } => "closed",
+    };
+    (state.to_owned(), BTreeMap::new())
+}
+
 /// The personal group, and whether it could be opened.
-fn personal(entry: &Entry, live: &Live) -> (String, BTreeMap<String, String>) {
+pub(super) fn personal(entry: &Entry, live: &Live) -> Opened {
     let opened = match &entry.personal {
         Personal::None => return ("none".to_owned(), BTreeMap::new()),
         Personal::Withheld => return ("withheld".to_owned(), BTreeMap::new()),

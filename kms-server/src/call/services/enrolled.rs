@@ -18,7 +18,8 @@ use kms_core::time::Timestamp;
 /// The one method that an enrolment token is good for.
 const ENROL: &str = "EnrolService";
 
-const fn role(purpose: Purpose) -> Role {
+/// The role that a certificate of the authority gives.
+pub(in crate::call) const fn role(purpose: Purpose) -> Role {
     match purpose {
         Purpose::Service => Role::Service,
         Purpose::Desk => Role::OperatorCertificate,

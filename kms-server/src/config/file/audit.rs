@@ -2,6 +2,7 @@
 
 use super::super::bounds::{Places, Problem, number, required};
 use super::super::{Audit, WitnessSettings};
+use super::forwards::{ForwardTable, forwards};
 use super::{GIB, MIB};
 use kms_core::engine::anonymise::KEPT_MONTHS_MAX;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ pub(super) struct AuditTable {
     witnesses: Option<Vec<WitnessTable>>,
     anonymise_after_months: Option<u64>,
     anonymisation_hold: Option<String>,
+    forward: Option<Vec<ForwardTable>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -55,6 +57,7 @@ pub(super) fn section(table: AuditTable, places: Places<'_>) -> Result<Audit, Pr
             256 * MIB,
             MIB..=1024 * GIB,
         )?,
+        forwards: forwards(table.forward.unwrap_or_default(), places)?,
         tree: true,
         anonymise_after_months: months(table.anonymise_after_months)?,
         anonymisation_hold: hold(table.anonymisation_hold)?,

@@ -281,3 +281,55 @@ fn the_built_in_authority_stands_alone_and_where_callers_may_come_without_a_cert
     let upper = format!("{optional}[services]\ntrust_domain = \"CRM\"\n");
     assert_eq!(refused(parsed(&upper)), "services.trust_domain");
 }
+
+#[test]
+fn receivers_of_the_log_are_one_thing_each() {
+    use crate::config::forward::To;
+    let receiver = |text: &str| format!("[[audit.forward]]\n{text}\n");
+    let syslog = receiver("name = \"siem\"\nsyslog = \"siem.example\"\nca = \"siem.pem\"");
+    let file = receiver("name = \"copy\"\nfile = \"copy.jsonl\"\nfrom_start = true");
+    let config = with(&format!("{syslog}{file}")).unwrap();
+    let [siem, copy] = &config.audit.forwards[..] else {
+        panic!("two");
+    };
+    assert!(matches!(&siem.to, To::Syslog { ca, .. } if ca == Path::new("/srv/kms/siem.pem")));
+    assert!(copy.from_start && !siem.from_start);
+    for (text, key, words) in [
+        (
+            receiver("name = \"a\""),
+            "audit.forward[0]",
+            "one of syslog",
+        ),
+        (
+            receiver("name = \"A\"\nfile = \"f\""),
+            "audit.forward[0].name",
+            "form",
+        ),
+        (receiver("file = \"f\""), "audit.forward[0].name", "missing"),
+        (
+            receiver("name = \"a\"\nsyslog = \"s\""),
+            "audit.forward[0].ca",
+            "missing",
+        ),
+        (
+            receiver("name = \"a\"\nsyslog = \"s\"\nfile = \"f\"\nca = \"c\""),
+            "audit.forward[0]",
+            "one of syslog",
+        ),
+        (
+            receiver("name = \"a\"\nhttps = \"http://s\"\nca = \"c\""),
+            "audit.forward[0].https",
+            "https://",
+        ),
+        (
+            receiver("name = \"a\"\nfile = \"f\"\nca = \"c\""),
+            "audit.forward[0].ca",
+            "means nothing",
+        ),
+        (format!("{file}{file}"), "audit.forward", "name of two"),
+    ] {
+        let found = problem(&text);
+        assert_eq!(found.0, key, "{text}: {found:?}");
+        assert!(found.1.contains(words), "{text}: {found:?}");
+    }
+}

@@ -5,22 +5,23 @@ use data_encoding::BASE64;
 use kms_proto::v1::{
     AddApproverKeyRequest, AddOperatorRequest, AddServiceRequest, AnonymiseMonthRequest,
     ApplyPoliciesRequest, ApproveRequest, BeginEnrolmentRequest, BlockShredSecretRequest,
-    CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest, ConfirmEnrolmentRequest,
-    CreateDatasetRequest, CreateShredSecretItem, CreateShredSecretsRequest, Dataset,
-    DeclareRosterRequest, DecryptRequest, DestroyShredSecretRequest, DisableOperatorRequest,
-    DisableVersionRequest, EmergencyRotateDatasetRequest, EnableOperatorRequest,
-    EnableVersionRequest, EncryptRequest, EnrolServiceRequest, GenerateDataKeyRequest,
-    GenerateDataKeysRequest, GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest,
-    GetPoliciesRequest, GetRosterRequest, GetShredSecretRequest, GetStatusRequest,
-    LabelDatasetRequest, ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest,
-    ListOperatorsRequest, ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest,
-    RecoverOperatorRequest, RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest,
-    RenewServiceRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest,
-    RewrapRequest, RotateDatasetRequest, ScheduleVersionDestructionRequest, SealRequest,
-    SecretKind, ServicePurpose, SetOperatorRolesRequest, ShredSecretScope, ShredSecretSelector,
-    SignExportRequest, SummarizeEntriesRequest, TestPoliciesRequest, UnblockShredSecretRequest,
-    UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest, UnwrapDataKeysRequest,
-    UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
+    CachedUse, CancelApprovalRequest, ChangePasswordRequest, ConfirmClockRequest,
+    ConfirmEnrolmentRequest, CreateDatasetRequest, CreateShredSecretItem,
+    CreateShredSecretsRequest, Dataset, DeclareRosterRequest, DecryptRequest,
+    DestroyShredSecretRequest, DisableOperatorRequest, DisableVersionRequest,
+    EmergencyRotateDatasetRequest, EnableOperatorRequest, EnableVersionRequest, EncryptRequest,
+    EnrolServiceRequest, GenerateDataKeyRequest, GenerateDataKeysRequest, GetAccessRequest,
+    GetApprovalRequest, GetDatasetRequest, GetLogFilesRequest, GetPoliciesRequest,
+    GetRosterRequest, GetShredSecretRequest, GetStatusRequest, LabelDatasetRequest,
+    ListApprovalsRequest, ListDatasetsRequest, ListEntriesRequest, ListOperatorsRequest,
+    ListServicesRequest, ListVersionsRequest, LoginRequest, LogoutRequest, RecoverOperatorRequest,
+    RejectApprovalRequest, RemoveApproverKeyRequest, RemoveOperatorRequest, RenewServiceRequest,
+    ReportCachedUsesRequest, ResetOperatorMfaRequest, RestoreVersionRequest, RevokeServiceRequest,
+    RewrapRequest, RotateDatasetRequest, RotateLogKeyRequest, ScheduleVersionDestructionRequest,
+    SealRequest, SecretKind, ServicePurpose, SetOperatorRolesRequest, ShredSecretScope,
+    ShredSecretSelector, SignExportRequest, SummarizeEntriesRequest, TestPoliciesRequest,
+    UnblockShredSecretRequest, UnlockOperatorRequest, UnsealRequest, UnwrapDataKeyRequest,
+    UnwrapDataKeysRequest, UpdateDatasetRequest, WhoAmIRequest, shred_secret_selector::By,
 };
 use prost::Message;
 
@@ -29,7 +30,7 @@ use prost::Message;
 pub(crate) fn roles(method: &str) -> &'static str {
     match method {
         "GenerateDataKey" | "GenerateDataKeys" | "UnwrapDataKey" | "UnwrapDataKeys" | "Encrypt"
-        | "Decrypt" | "Rewrap" | "CreateShredSecrets" => "s",
+        | "Decrypt" | "Rewrap" | "ReportCachedUses" | "CreateShredSecrets" => "s",
         "GetDataset" | "ListDatasets" | "ListVersions" | "GetShredSecret" | "GetStatus" => "soab",
         "CreateDataset"
         | "UpdateDataset"
@@ -44,6 +45,7 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "EmergencyRotateDataset"
         | "Seal"
         | "ConfirmClock"
+        | "RotateLogKey"
         | "AnonymiseMonth"
         | "LabelDataset"
         | "AddOperator"
@@ -57,8 +59,8 @@ pub(crate) fn roles(method: &str) -> &'static str {
         "RejectApproval" | "RemoveApproverKey" | "DeclareRoster" => "ob",
         "ListApprovals" | "GetApproval" | "CancelApproval" | "GetRoster" => "oab",
         "ApplyPolicies" | "ApproveTrust" => "ob",
-        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "ListOperators"
-        | "GetPolicies" | "TestPolicies" | "GetTrust" => "oab",
+        "ListEntries" | "GetLogFiles" | "SignExport" | "SummarizeEntries" | "GetAccess"
+        | "ListOperators" | "GetPolicies" | "TestPolicies" | "GetTrust" => "oab",
         "AddService" | "RevokeService" => "ob",
         "ListServices" => "oab",
         // for an enrolment token and nobody else
@@ -216,14 +218,34 @@ fn other_body(method: &str) -> Bytes {
             ..Default::default()
         }),
         "ConfirmClock" => encode(&ConfirmClockRequest::default()),
-        "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
-            month: "1970-01".to_owned(),
-            validate_only: false,
-        }),
+        other => log_body(other),
+    }
+}
+
+fn cached_uses(wrapped_data_key: Bytes) -> Bytes {
+    encode(&ReportCachedUsesRequest {
+        items: vec![CachedUse {
+            wrapped_data_key,
+            uses: 1,
+            ..Default::default()
+        }],
+        ..Default::default()
+    })
+}
+
+fn log_body(method: &str) -> Bytes {
+    match method {
         "ListEntries" => encode(&ListEntriesRequest::default()),
         "GetLogFiles" => encode(&GetLogFilesRequest::default()),
         "SignExport" => encode(&SignExportRequest::default()),
         "SummarizeEntries" => encode(&SummarizeEntriesRequest::default()),
+        "GetAccess" => encode(&GetAccessRequest::default()),
+        "ReportCachedUses" => cached_uses(blob(1)),
+        "RotateLogKey" => encode(&RotateLogKeyRequest::default()),
+        "AnonymiseMonth" => encode(&AnonymiseMonthRequest {
+            month: "1970-01".to_owned(),
+            validate_only: false,
+        }),
         other => operator_body(other),
     }
 }

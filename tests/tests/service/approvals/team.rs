@@ -379,6 +379,46 @@ impl Team {
         assert_eq!(hers.count(), 1);
     }
 
+    /// The report shows the approval with both signatures, beside what was done with it.
+    pub(crate) fn assert_reported(&self, id: &str) {
+        let key = self.process.installation.dir().join("audit.pub");
+        let report = |more: &[&str]| {
+            let args = [
+                "audit",
+                "report",
+                "--from",
+                "30d",
+                "--to",
+                "2099-01-01",
+                "--key",
+            ];
+            self.alice(&[&args[..], &[key.to_str().unwrap()], more].concat())
+        };
+        let json = report(&["--output", "json"]).ok().json();
+        let name = format!("approvals/{id}");
+        let of = |list: &str| -> Vec<serde_json::Value> {
+            let newest = json[list]["newest"].as_array().unwrap();
+            let about = newest
+                .iter()
+                .filter(|it| it["approval"]["approval"] == name);
+            about.cloned().collect()
+        };
+        let votes = of("approvals");
+        assert_eq!(votes.len(), 2, "{json}");
+        let used = of("destruction");
+        let used = used.iter().find(|it| it["outcome"] == "OK").unwrap();
+        let signatures = used["approval"]["signatures"].as_array().unwrap();
+        assert!(signatures.iter().all(|it| it["holds"] == true), "{used}");
+        let hers = fs::read_to_string(self.path("carol_ssh.pub")).unwrap();
+        let hers = SignerKey::from_line(&hers).unwrap().fingerprint();
+        let keys: Vec<_> = signatures.iter().map(|it| it["key"].as_str()).collect();
+        assert!(keys.len() == 2 && keys.contains(&Some(&hers)), "{keys:?}");
+        let file = self.path("report.html");
+        report(&["-o", file.to_str().unwrap()]).ok();
+        let html = fs::read_to_string(&file).unwrap();
+        assert!(html.contains(&name) && html.contains(&hers), "in the page");
+    }
+
     pub(crate) async fn close(self) {
         self.running.stop().await;
     }

@@ -94,3 +94,71 @@ async fn counts_are_those_of_what_was_done() {
         "{table}"
     );
 }
+
+/// What a client opened from its memory is reported, and stands beside what the service released.
+#[tokio::test]
+async fn uses_of_remembered_keys_are_reported_by_the_library_and_shown() {
+    use kms_client::cache::{CacheLimits, Cached};
+    use kms_client::{Client, KeySource, Profile, UnwrapRequest, WrappedDataKey};
+    let installation = Installation::new();
+    let daemon = installation.start();
+    let service = daemon.caller(&installation, Role::Service).await;
+    let profile = Profile::load(installation.profile(Role::Service)).unwrap();
+    let client = Client::connect(&profile).await.unwrap();
+    let keys = Cached::new(client, CacheLimits::default()).unwrap();
+    let uses = [subject("acme", "jane", "customer")];
+    for tenant in ["acme", "globex"] {
+        let made = service
+            .generate("files", &context("tenant", tenant), &uses)
+            .await;
+        let wrapped = made.unwrap().into_inner().wrapped_data_key;
+        let request = UnwrapRequest {
+            wrapped: WrappedDataKey::parse(&wrapped).unwrap(),
+            key_context: kms_client::KeyContext::new([("tenant", tenant)]).unwrap(),
+        };
+        for _ in 0..4 {
+            let opened = keys.unwrap(std::slice::from_ref(&request)).await;
+            assert!(opened[0].is_ok());
+        }
+    }
+    keys.report().await.unwrap();
+    let report = exposure(&installation, &["--dataset", "files"]);
+    // two made and two opened by the service; three more uses of each that only the client saw
+    assert_eq!(
+        (&report["released"], &report["cached_uses"]),
+        (&4.into(), &6.into()),
+        "{report}"
+    );
+    let of_jane = [
+        "--subject",
+        "jane",
+        "--account",
+        "acme",
+        "--class",
+        "customer",
+    ];
+    let report = exposure(&installation, &of_jane);
+    assert_eq!(report["cached_uses"], 6, "{report}");
+    let args = [
+        "audit",
+        "list",
+        "--action",
+        "ReportCachedUses",
+        "--output",
+        "json",
+    ];
+    let listed = installation.kms(Role::Auditor).run(&args).ok().json();
+    let details = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["kind"] == "detail");
+    let details: Vec<_> = details.collect();
+    assert_eq!(details.len(), 2, "one for each data key: {listed}");
+    for detail in details {
+        assert_eq!(detail["count"], 3);
+        assert!(detail["detail"].as_str().unwrap().starts_with("data key "));
+    }
+    let blind = report["cannot_see"].to_string();
+    assert!(blind.contains("own word"), "{blind}");
+}

@@ -36,6 +36,54 @@ pub(crate) struct EntryReport {
     boot: String,
     uptime_seconds: i64,
     details: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<ApprovalReport>,
+}
+
+/// On whose word a call rested, or which word it gave.
+#[derive(Debug, Serialize)]
+struct ApprovalReport {
+    approval: String,
+    /// SHA-256 of what was signed, in hex.
+    statement: String,
+    signatures: Vec<SignatureReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct SignatureReport {
+    /// Fingerprint.
+    key: String,
+    holds: bool,
+    /// As OpenSSH has it, without armour, in hex.
+    sshsig: String,
+}
+
+impl From<&v1::EntryApproval> for ApprovalReport {
+    fn from(approval: &v1::EntryApproval) -> Self {
+        let signature = |one: &v1::EntrySignature| SignatureReport {
+            key: one.key.clone(),
+            holds: one.holds,
+            sshsig: hex(&one.sshsig),
+        };
+        Self {
+            approval: approval.name.clone(),
+            statement: hex(&approval.statement_sha256),
+            signatures: approval.signatures.iter().map(signature).collect(),
+        }
+    }
+}
+
+impl ApprovalReport {
+    fn words(&self) -> String {
+        let signed = self.signatures.iter().map(|one| match one.holds {
+            true => format!("signed by {}", one.key),
+            false => format!("a signature that does not hold, of {}", one.key),
+        });
+        let signed: Vec<_> = signed.collect();
+        format!("{}: {}", self.approval, signed.join(" and "))
+            .trim_end_matches(": ")
+            .to_owned()
+    }
 }
 
 /// A column's name and its value of an entry.
@@ -75,6 +123,7 @@ impl From<&v1::AuditEntry> for EntryReport {
             boot: entry.boot.clone(),
             uptime_seconds: entry.uptime.as_ref().map_or(0, |uptime| uptime.seconds),
             details: entry.details,
+            approval: entry.approval.as_ref().map(Into::into),
         }
     }
 }
@@ -103,11 +152,6 @@ impl EntryReport {
     /// How it ended.
     pub(super) fn outcome(&self) -> &str {
         &self.outcome
-    }
-
-    /// The exact bytes, in hex.
-    pub(super) fn leaf(&self) -> &str {
-        &self.leaf
     }
 
     /// Columns of a table for programs: each with its value as text. The first three and the last never have a comma.
@@ -206,6 +250,13 @@ impl EntryReport {
             ("details", number(self.details.into())),
             ("remarks", self.detail.clone()),
             ("personal", personal),
+            (
+                "approval",
+                self.approval
+                    .as_ref()
+                    .map(ApprovalReport::words)
+                    .unwrap_or_default(),
+            ),
             ("policy", number(self.policy_revision)),
             ("change", number(self.change)),
             ("node", number(self.node.into())),
@@ -229,6 +280,7 @@ impl EntryReport {
         if !self.detail.is_empty() {
             remarks.push(self.detail.clone());
         }
+        remarks.extend(self.approval.as_ref().map(ApprovalReport::words));
         remarks.join(", ")
     }
 }

@@ -4,7 +4,6 @@
 pub(super) mod check;
 mod csv;
 mod manifest;
-mod ocsf;
 
 use super::entry::EntryReport;
 use super::list::{Filter, page};
@@ -229,7 +228,7 @@ impl Export {
         match self.format {
             Format::Jsonl => output::json_line(&report),
             Format::Csv => Ok(csv::line(&report)),
-            Format::Ocsf => output::json_line(&ocsf::event(entry, &report, origin)),
+            Format::Ocsf => output::json_line(&kms_ocsf::event(entry, origin)),
         }
     }
 

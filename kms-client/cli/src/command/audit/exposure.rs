@@ -20,6 +20,8 @@ use v1::shred_secret_selector::By;
 
 /// Actions by which a key or a plaintext leaves the service.
 const RELEASES: [&str; 3] = ["GenerateDataKey", "UnwrapDataKey", "Decrypt"];
+/// What clients say of data keys that they remembered.
+const CACHED: &str = "ReportCachedUses";
 
 /// What a principal could have read, or who could have read a dataset, a version or a person.
 #[derive(Debug, Args)]
@@ -74,6 +76,12 @@ impl Exposure {
             };
             done.add(count(session, released.clone()).await?);
         }
+        let cached = v1::SummarizeEntriesRequest {
+            touched: false,
+            action: CACHED.to_owned(),
+            ..released.clone()
+        };
+        let cached = count(session, cached).await?;
         let all = v1::SummarizeEntriesRequest {
             touched: false,
             action: String::new(),
@@ -93,6 +101,8 @@ impl Exposure {
             tenants: done.lasting.iter().cloned().collect(),
             shred_secrets: done.secrets.len(),
             cannot_see: self.cannot_see(&all),
+            cached_uses: cached.items(),
+            cached: cached.rows,
             rows: done.rows,
         };
         session.show(&report)?;
@@ -147,7 +157,10 @@ impl Exposure {
     fn cannot_see(&self, all: &Counted) -> Vec<String> {
         let mut blind = vec![
             "a data key that was released opens its rows until it leaves the client's memory and cache; reading with a \
-             cached key asks nothing here, and clients do not report it"
+             cached key asks nothing here"
+                .to_owned(),
+            "cached uses are the clients' own word: a client that was taken over, is switched off or has another library \
+             says nothing or what it likes; a report may come a minute late, or twice"
                 .to_owned(),
             "wrapped keys are counted when the service opens them; how many rows a key stands for, the service does not know"
                 .to_owned(),
@@ -200,6 +213,9 @@ struct ExposureReport {
     first: Option<String>,
     last: Option<String>,
     rows: Vec<count::Row>,
+    /// Uses of remembered data keys, as far as clients reported them.
+    cached_uses: u64,
+    cached: Vec<count::Row>,
     /// `key=value` of lasting context.
     tenants: Vec<String>,
     /// Hashes of persons', accounts' and months' secrets together; one secret has another every month.
@@ -216,9 +232,10 @@ impl ExposureReport {
             self.tenants.join(", ")
         };
         let mut text = format!(
-            "\nReleased in all: {}; refused: {}.\nTenants: {}.\nShred secrets touched: {}.\nNot seen:\n",
+            "\nReleased in all: {}; refused: {}; reported uses of cached keys: {}.\nTenants: {}.\nShred secrets touched: {}.\nNot seen:\n",
             self.released,
             self.refused,
+            self.cached_uses,
             printable(&tenants),
             self.shred_secrets
         );
@@ -236,11 +253,11 @@ impl Report for ExposureReport {
             "dataset",
             "version",
             "action",
-            "released",
+            "items",
             "first",
             "last",
         ]);
-        for row in &self.rows {
+        for row in self.rows.iter().chain(&self.cached) {
             table.row([
                 row.principal.clone(),
                 row.dataset.clone(),

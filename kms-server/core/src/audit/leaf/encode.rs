@@ -48,6 +48,8 @@ pub struct CallFacts {
     pub trace: Option<[u8; 16]>,
     /// Policy generation that decided.
     pub policy_revision: u64,
+    /// What stands for the person whom the call was about.
+    pub subject: Option<PrincipalId>,
 }
 
 /// Who a principal is and where it calls from.
@@ -172,7 +174,7 @@ pub fn encode_call(
     let name = name.map(|name| ("principal", name.as_str()));
     let pairs = name.into_iter().chain(personal_of(own));
     personal::write(&mut w, &prefix, 0, pairs, keys, entropy)?;
-    section::write(&mut w, facts.approval.as_deref());
+    section::write(&mut w, facts.approval.as_deref(), call.subject);
     let head = whole(w)?;
     if let Some(first) = leaves.first_mut() {
         *first = head;

@@ -41,6 +41,7 @@ fn any_detail() -> impl Strategy<Value = Detail> {
                 secrets: secrets.into_iter().map(SecretId).collect(),
                 count,
                 note,
+                subject: None,
             },
         )
 }

@@ -57,6 +57,7 @@ pub(super) fn call() -> CallFacts {
         at: at(),
         trace: Some([0x7A; 16]),
         policy_revision: 5,
+        subject: None,
     }
 }
 

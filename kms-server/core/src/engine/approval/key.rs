@@ -32,6 +32,7 @@ fn decided(
     let mut detail = Detail::new(Outcome::Ok);
     detail.personal = vec![("operator".into(), name.as_str().into())];
     detail.note = key.fingerprint().into();
+    detail.subject = Some(name.principal());
     Decision {
         reply: name.clone(),
         facts: Facts::single(action, detail),

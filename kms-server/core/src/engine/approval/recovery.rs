@@ -7,6 +7,7 @@ use super::key::wait_again;
 use crate::audit::{Detail, Facts, Outcome};
 use crate::engine::index::operator_key;
 use crate::engine::operator::administration::{Token, make_token, newcomer};
+use crate::engine::operator::roles_note;
 use crate::engine::view::{Change, Decision, Moment, Refusal, View};
 use crate::key::record::{ApprovalRecord, Expect, OperatorState, Record, Vote, Write};
 use crate::name::{ApprovalId, OperatorName};
@@ -28,6 +29,7 @@ pub fn recover(
 ) -> Result<Gated<Token>, Refusal> {
     let mut detail = Detail::new(Outcome::Ok);
     detail.personal = vec![("operator".into(), name.as_str().into())];
+    detail.subject = Some(name.principal());
     let rules = ApprovalRules::default();
     let Some(id) = asked.approval else {
         if let Some(kept) = pending(view, asked, &rules, moment.now) {
@@ -42,7 +44,8 @@ pub fn recover(
         let record = record(view, moment, asked, (0, LIFE_DEFAULT, Some(wait)))?;
         return Ok(waiting(Action::RecoverOperator, record, detail));
     };
-    let (token, writes) = let_in(view, moment, name)?;
+    let (token, writes, note) = let_in(view, moment, name)?;
+    detail.note = note.into();
     let decision = Decision {
         reply: token,
         facts: Facts::single(Action::RecoverOperator, detail),
@@ -98,7 +101,7 @@ fn let_in(
     view: &View<'_>,
     moment: &Moment<'_>,
     name: &OperatorName,
-) -> Result<(Token, Vec<Write>), Refusal> {
+) -> Result<(Token, Vec<Write>, String), Refusal> {
     let (token, enrolment) =
         make_token(view.index, moment.now, moment.keys, name).map_err(Reason::from)?;
     let old = view.snapshot.operators.get(name);
@@ -109,7 +112,9 @@ fn let_in(
         Some(old) => old.record.duplicate(),
         None => newcomer(name.clone(), moment.now),
     };
+    let before = record.roles;
     record.roles |= Roles::of(&[Role::SecurityAdmin]).bits();
+    let note = roles_note(record.roles, Some(before));
     record.state = OperatorState::Enabled;
     // who was one of the team stays one
     record.last_step = record.last_step.max(u64::from(record.was_enrolled()));
@@ -126,5 +131,5 @@ fn let_in(
         record: Some(Record::Operator(record)),
     }];
     writes.extend(wait_again(view, name, moment.now));
-    Ok((token, writes))
+    Ok((token, writes, note))
 }

@@ -180,12 +180,22 @@ pub fn declare(
     if roster.is_none() {
         writes.extend(super::key::all_count_now(view, moment.now));
     }
+    let mut detail = Detail::new(Outcome::Ok);
+    detail.note = rules_note(wanted).into();
     Ok(Decision {
         reply: (),
-        facts: Facts::single(Action::DeclareRoster, Detail::new(Outcome::Ok)),
+        facts: Facts::single(Action::DeclareRoster, detail),
         change: Some(Change {
             writes,
             restricts: false,
         }),
     })
+}
+
+/// The rules in words, as they stand in the log: `AddOperator 1, RemoveOperator 2`.
+#[must_use]
+pub fn rules_note(rules: &ApprovalRules) -> String {
+    let marked = rules.required.iter();
+    let words = marked.map(|(action, count)| format!("{} {count}", action.as_str()));
+    words.collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! What operators do to one another. Nobody raises himself, and the last who can administer operators stays.
 
-use super::{TOKEN_LEN, about, changed, enrolment_hash, known, printed, replacing};
+use super::{TOKEN_LEN, about, changed, enrolment_hash, known, printed, replacing, roles_note};
 use crate::audit::Outcome;
 use crate::cipher::HashKey;
 use crate::engine::Refusal;
@@ -143,7 +143,7 @@ pub fn add_operator(
     }
     let made = invited(view.index, moment.now, moment.keys, new);
     let (write, token) = made.map_err(Reason::from)?;
-    let detail = about(&new.name, Outcome::Ok, words(new.roles));
+    let detail = about(&new.name, Outcome::Ok, roles_note(new.roles.bits(), None));
     let reply = (new.name.clone(), token);
     Ok(changed(
         Action::AddOperator,
@@ -209,7 +209,7 @@ pub fn change_operator<A: ActionKind>(
         return Err(Reason::QuorumUnreachable.into());
     }
     let note = match change {
-        OperatorChange::SetRoles(roles) => words(roles),
+        OperatorChange::SetRoles(roles) => roles_note(roles.bits(), Some(operator.record.roles)),
         _ => String::new(),
     };
     let detail = about(name, Outcome::Ok, note);
@@ -279,9 +279,4 @@ fn leaves_an_administrator(view: &View<'_>, changed: &OperatorRecord) -> bool {
         || others
             .filter(|other: &&Operator| other.record.name != changed.name)
             .any(|other| administers(&other.record))
-}
-
-fn words(roles: Roles) -> String {
-    let words: Vec<_> = roles.iter().map(Role::as_str).collect();
-    words.join(", ")
 }

@@ -6,9 +6,9 @@ mod operator;
 mod service;
 
 use super::{
-    Compromise, DatasetPolicy, DatasetRecord, LogHead, LogKeyRecord, OutboxRecord,
-    PolicyGeneration, Record, RequestRecord, ShredRecord, ShredState, SystemKeys, TimeMark,
-    TrustRecord, UsageRecord, VersionRecord, VersionState,
+    Compromise, DatasetPolicy, DatasetRecord, ForwardMark, LogHead, LogKeyRecord, OutboxRecord,
+    PastLogKey, PolicyGeneration, Record, RequestRecord, ShredRecord, ShredState, SystemKeys,
+    TimeMark, TrustRecord, UsageRecord, VersionRecord, VersionState,
 };
 use crate::codec::{Malformed, Reader, Writer};
 use crate::name::{
@@ -74,6 +74,13 @@ impl Record {
                 w.u8(50).short(head.origin.as_bytes());
                 w.u64(head.size).bytes(&head.root);
             }
+            Self::ForwardMark(mark) => {
+                w.u8(56).short(mark.origin.as_bytes()).u64(mark.next);
+            }
+            Self::PastLogKey(record) => {
+                w.u8(57).u32(record.number);
+                w.short(record.certificate.as_bytes());
+            }
             Self::Policies(record) => record.write(w.u8(44)),
             Self::Operator(record) => operator::write(w.u8(32), record),
             Self::Attempts(record) => operator::write_attempts(w.u8(33), record),
@@ -136,6 +143,14 @@ impl Record {
                 origin: r.text()?.into(),
                 size: r.u64()?,
                 root: r.array()?,
+            }),
+            56 => Self::ForwardMark(ForwardMark {
+                origin: r.text()?.into(),
+                next: r.u64()?,
+            }),
+            57 => Self::PastLogKey(PastLogKey {
+                number: r.u32()?,
+                certificate: r.text()?.into(),
             }),
             44 => Self::Policies(PolicyGeneration::read(&mut r)?),
             32 => Self::Operator(operator::read(&mut r)?),

@@ -1,9 +1,9 @@
-//! One entry as an OCSF API Activity (class 6003, schema 1.3.0) in a CloudEvents 1.0 envelope. What OCSF has no place
-//! for stands in `unmapped`; the entry's bytes in `raw_data`.
+//! Audit entries in the words of others: an OCSF API Activity (class 6003, schema 1.3.0) in a CloudEvents 1.0 envelope.
+//! What OCSF has no place for stands in `unmapped`; the entry's bytes in `raw_data`. Knows messages, and no log.
 
-use crate::command::audit::entry::EntryReport;
-use kms_client::proto::v1;
+use kms_proto::v1;
 use serde_json::{Value, json};
+use std::ops::Range;
 
 /// OCSF's numbers of category and class.
 const CATEGORY: u32 = 6;
@@ -50,9 +50,25 @@ fn activity(action: &str) -> (u32, &'static str) {
     }
 }
 
-/// The event.
-pub(super) fn event(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) -> Value {
-    let time = report.time().unwrap_or_default();
+fn text(time: &prost_types::Timestamp) -> Option<String> {
+    let time = jiff::Timestamp::new(time.seconds, time.nanos).ok()?;
+    Some(time.to_string())
+}
+
+fn milliseconds(time: &prost_types::Timestamp) -> i64 {
+    time.seconds
+        .saturating_mul(1_000)
+        .saturating_add(i64::from(time.nanos) / 1_000_000)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The event of an entry of the log `origin`.
+#[must_use]
+pub fn event(entry: &v1::AuditEntry, origin: &str) -> Value {
+    let time = entry.time.as_ref().and_then(text).unwrap_or_default();
     json!({
         "specversion": "1.0",
         "id": format!("{origin}#{}", entry.sequence),
@@ -62,12 +78,30 @@ pub(super) fn event(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) 
         "subject": entry.dataset,
         "datacontenttype": "application/json",
         "dataschema": format!("https://schema.ocsf.io/{SCHEMA}/classes/api_activity"),
-        "data": data(entry, report, origin),
+        "data": data(entry, &time, origin),
     })
 }
 
-fn data(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) -> Value {
-    let operation = report.what();
+/// What stands in the place of entries that are missing in a stream of events; no OCSF class, so that nothing takes it
+/// for a call.
+#[must_use]
+pub fn gap(missing: &Range<u64>, time: &prost_types::Timestamp, origin: &str) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": format!("{origin}#{}-gap", missing.start),
+        "source": format!("urn:kms:{origin}"),
+        "type": "kms.v1.audit.gap",
+        "time": text(time).unwrap_or_default(),
+        "datacontenttype": "application/json",
+        "data": { "first": missing.start, "end": missing.end, "why": "the entries cannot be read" },
+    })
+}
+
+fn data(entry: &v1::AuditEntry, original_time: &str, origin: &str) -> Value {
+    let operation = match entry.action.as_str() {
+        "" => &entry.kind,
+        action => action,
+    };
     let (activity_id, activity_name) = activity(&entry.action);
     let refused = !matches!(entry.outcome.as_str(), "OK" | "");
     let (status_id, status) = match entry.outcome.as_str() {
@@ -75,9 +109,6 @@ fn data(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) -> Value {
         "" => (0, "Unknown"),
         _ => (2, "Failure"),
     };
-    let milliseconds = entry.time.as_ref().map_or(0, |time| {
-        time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000
-    });
     json!({
         "category_uid": CATEGORY,
         "category_name": "Application Activity",
@@ -92,7 +123,7 @@ fn data(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) -> Value {
         "status_id": status_id,
         "status": status,
         "status_code": entry.outcome,
-        "time": milliseconds,
+        "time": entry.time.as_ref().map_or(0, milliseconds),
         "count": entry.count.max(1),
         "metadata": {
             "version": SCHEMA,
@@ -100,7 +131,7 @@ fn data(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) -> Value {
             "sequence": entry.sequence,
             "event_code": operation,
             "log_name": origin,
-            "original_time": report.time(),
+            "original_time": original_time,
             "correlation_uid": entry.request_id,
             "product": { "name": "kms", "vendor_name": "kms" },
         },
@@ -109,27 +140,40 @@ fn data(entry: &v1::AuditEntry, report: &EntryReport, origin: &str) -> Value {
             "operation": operation,
             "service": { "name": "kms.v1" },
             "request": { "uid": entry.request_id },
-            "response": { "code": i32::from(refused), "error": if refused { entry.outcome.as_str() } else { "" } },
+            "response": response(entry, refused),
         },
         "src_endpoint": endpoint(entry),
         "resources": resources(entry),
-        "raw_data": report.leaf(),
-        "unmapped": unmapped(report),
+        "raw_data": hex(&entry.leaf),
+        "unmapped": unmapped(entry),
     })
+}
+
+fn response(entry: &v1::AuditEntry, refused: bool) -> Value {
+    if refused {
+        json!({ "code": 1, "error": entry.outcome })
+    } else {
+        json!({ "code": 0 })
+    }
 }
 
 fn actor(entry: &v1::AuditEntry) -> Value {
     // OCSF: 1 a person, 3 a service
     let person = entry.principal.starts_with("operators/");
+    let session = json!({
+        "uid": format!("{}/{}", entry.boot, entry.connection),
+        "is_mfa": entry.mfa_age.is_some(),
+    });
+    if entry.principal.is_empty() {
+        return json!({ "app_name": "kms", "session": session });
+    }
     json!({
+        "app_name": "kms",
+        "session": session,
         "user": {
             "name": entry.principal,
             "uid": entry.principal,
             "type_id": if person { 1 } else { 3 },
-        },
-        "session": {
-            "uid": format!("{}/{}", entry.boot, entry.connection),
-            "is_mfa": entry.mfa_age.is_some(),
         },
     })
 }
@@ -149,36 +193,36 @@ fn endpoint(entry: &v1::AuditEntry) -> Value {
 fn resources(entry: &v1::AuditEntry) -> Vec<Value> {
     let mut resources = Vec::new();
     if !entry.dataset.is_empty() {
-        let version = (entry.version > 0).then(|| entry.version.to_string());
-        resources.push(json!({ "type": "dataset", "name": entry.dataset, "version": version }));
+        let (name, version) = (&entry.dataset, entry.version);
+        resources.push(match version {
+            0 => json!({ "type": "dataset", "name": name }),
+            version => {
+                json!({ "type": "dataset", "name": name, "version": version.to_string() })
+            }
+        });
     }
     let secrets = entry.shred_secrets.iter();
     resources.extend(secrets.map(|hash| json!({ "type": "shred secret", "uid": hash })));
     resources
 }
 
-/// The fields of a listed entry that stand nowhere else.
-fn unmapped(report: &EntryReport) -> Value {
-    let fields = [
-        "kind",
-        "lasting_context",
-        "detail",
-        "details",
-        "personal",
-        "personal_state",
-        "authentication",
-        "mfa_age_seconds",
-        "trace_id",
-        "policy_revision",
-        "change",
-        "node",
-        "uptime_seconds",
-    ];
-    let whole = serde_json::to_value(report).unwrap_or_default();
-    let fields = fields
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), whole.get(name)?.clone())));
-    Value::Object(fields.collect())
+/// The fields of an entry that stand nowhere else, by the names that a list gives them.
+fn unmapped(entry: &v1::AuditEntry) -> Value {
+    json!({
+        "kind": entry.kind,
+        "lasting_context": entry.lasting_context,
+        "detail": entry.detail,
+        "details": entry.details,
+        "personal": entry.personal,
+        "personal_state": entry.personal_state,
+        "authentication": entry.authentication,
+        "mfa_age_seconds": entry.mfa_age.as_ref().map(|age| age.seconds),
+        "trace_id": entry.trace_id,
+        "policy_revision": entry.policy_revision,
+        "change": entry.change,
+        "node": entry.node,
+        "uptime_seconds": entry.uptime.as_ref().map_or(0, |uptime| uptime.seconds),
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +256,7 @@ mod tests {
             dataset: "datasets/files".into(),
             ..Default::default()
         };
-        let event = event(&entry, &EntryReport::from(&entry), "kms/1");
+        let event = event(&entry, "kms/1");
         assert_eq!(event.get("specversion"), Some(&json!("1.0")));
         let data = event.get("data").unwrap();
         for required in [
