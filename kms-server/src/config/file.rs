@@ -134,7 +134,7 @@ fn trust(text: &str, places: Places<'_>, issuers: &[Issuer]) -> Result<TrustSett
     let mut table: toml::Table = text
         .parse()
         .map_err(|error: toml::de::Error| read(&error))?;
-    table.retain(|key, _| matches!(&key[..], "dev_mode" | "principals" | "issuers"));
+    table.retain(|key, _| matches!(key, "dev_mode" | "principals" | "issuers"));
     let value = serde_json::to_value(table).map_err(|error| read(&error))?;
     let known = |issuer: &Issuer| Some((issuer.name.clone(), authorities(issuer)?));
     Ok(TrustSettings {
