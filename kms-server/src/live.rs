@@ -24,6 +24,8 @@ use alarms::Alarms;
 use kms_core::audit::leaf::{DirectoryKeys, Month, MonthKeys};
 use kms_core::cipher::HashKey;
 use kms_core::cipher::signature::InstanceKey;
+use kms_core::format::place::Tree;
+use kms_core::format::root::Shard;
 use kms_core::key::record::{Expect, LogHead, Record, RecordKey, Write};
 use kms_core::name::CallId;
 use kms_core::secret::IntakeKey;
@@ -46,6 +48,8 @@ pub struct Live {
     pub keys: Keys,
     /// What the status tells.
     pub alarms: Alarms,
+    /// Shards that did not add up at unseal: records in them were removed, or put back from an older copy.
+    pub altered: Vec<(Tree, Shard)>,
     /// Of operators.
     pub sessions: Sessions,
     publisher: Arc<Publisher>,

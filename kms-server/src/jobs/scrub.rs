@@ -1,4 +1,4 @@
-//! Verifies, slice by slice, the records that are too many to verify at unseal. What does not add up is named in
+//! Verifies, slice by slice, the records that are too many to verify at unseal. What does not add up, then or now, is named in
 //! log and status; reading a damaged record is refused anyway. Never mends anything.
 
 use crate::call::{Lane, Service};
@@ -19,6 +19,13 @@ const PASS_EVERY: Duration = Duration::from_mins(10);
 
 pub(super) async fn run(service: &Service, lane: &Lane) {
     let clock = service.clock();
+    if let Some(live) = service.gate().live() {
+        let at_unseal = Slice {
+            shards: live.altered.clone(),
+            ..Slice::default()
+        };
+        tell(service, lane, &live, &at_unseal).await;
+    }
     loop {
         let Some(live) = service.gate().live() else {
             return;

@@ -8,6 +8,8 @@ use crate::live::alarms::CLOCK;
 use crate::system::synchronised::is_synchronised;
 use kms_core::engine::upkeep::{advance_mark, pause_timers};
 use kms_core::engine::{Moment, View};
+use kms_core::format::place::Tree;
+use kms_core::format::root::Shard;
 use kms_core::key::clock_watch::{ClockWatch, Doubt, Judgement};
 use kms_core::key::record::{Revision, TimeMark};
 use kms_core::policy::{Authorised, act};
@@ -36,6 +38,20 @@ impl TimeWatch {
         let clock = service.clock();
         let clocks = (clock.now(), clock.monotonic());
         let judged = self.judge(clocks, mark, revision, synchronised);
+        let judged = match judged {
+            Judgement::Keep | Judgement::Advance(_)
+                if before.since.is_none() && !mark.paused && is_altered(live) =>
+            {
+                Judgement::Pause(
+                    TimeMark {
+                        paused: true,
+                        ..mark
+                    },
+                    Doubt::Altered,
+                )
+            }
+            other => other,
+        };
         self.was_paused = mark.paused;
         match judged {
             Judgement::Keep => {}
@@ -94,6 +110,12 @@ impl TimeWatch {
             }
         }
     }
+}
+
+/// Whether the mark that was found at unseal may be an older one, or another's.
+fn is_altered(live: &Live) -> bool {
+    let of_mark = |(tree, _): &(Tree, Shard)| *tree == Tree::System;
+    live.altered.iter().any(of_mark)
 }
 
 /// `None` where no probe is configured.

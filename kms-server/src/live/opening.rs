@@ -17,6 +17,7 @@ use kms_core::cipher::HashKey;
 use kms_core::cipher::signature::{Fingerprint, InstanceKey};
 use kms_core::engine::Snapshot;
 use kms_core::entropy::Entropy;
+use kms_core::format::root::Shard;
 use kms_core::format::stored::{MasterKeys, RecordCipher};
 use kms_core::key::record::{Record, RecordKey, Stored, SystemKeys, Tree, UsageRecord};
 use kms_core::name::{KeyId, VersionNumber};
@@ -103,7 +104,8 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     } = opened;
     let state = Arc::new(State::new(Snapshot::default(), cache_bytes));
     state.publish(loaded.stored);
-    quarantine(&state, &loaded.quarantined);
+    let altered = altered(&loaded.shards);
+    quarantine(&state, &loaded.quarantined, &altered);
     let (publisher, inlet, publishing) = Publisher::new(
         Arc::clone(&state),
         records.clone(),
@@ -135,6 +137,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
         records,
         keys,
         alarms: Alarms::default(),
+        altered,
         sessions: Sessions::default(),
         publisher: Arc::new(publisher),
         writer,
@@ -142,8 +145,17 @@ pub async fn open(parts: Parts) -> Result<Arc<Live>, OpenError> {
     }))
 }
 
-/// What a damaged record belongs to is not used, or leaves only the way out.
-fn quarantine(state: &State, keys: &[RecordKey]) {
+/// Which trees the shards that do not add up belong to.
+fn altered(shards: &[Shard]) -> Vec<(Tree, Shard)> {
+    let tree = |shard: &Shard| {
+        let holds = |tree: &&Tree| Shard::of_tree(**tree).any(|it| it == *shard);
+        Some((*Tree::ALL.iter().find(holds)?, *shard))
+    };
+    shards.iter().filter_map(tree).collect()
+}
+
+/// What a damaged record belongs to is not used, or leaves only the way out; so does what was taken away altogether.
+fn quarantine(state: &State, keys: &[RecordKey], altered: &[(Tree, Shard)]) {
     let damaged = quarantined(keys);
     if !damaged.is_empty() {
         tracing::error!(
@@ -152,7 +164,9 @@ fn quarantine(state: &State, keys: &[RecordKey]) {
         );
         drop(state.quarantine(&damaged));
     }
-    let any = |of: fn(Tree) -> bool| keys.iter().any(|key| of(key.tree));
+    let any = |of: fn(Tree) -> bool| {
+        keys.iter().any(|key| of(key.tree)) || altered.iter().any(|(tree, _)| of(*tree))
+    };
     if any(Tree::is_of_operators) {
         tracing::error!("damaged records of operators: nobody of them is let in");
         drop(state.quarantine_operators());

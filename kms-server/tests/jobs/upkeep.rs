@@ -97,3 +97,37 @@ fn a_damaged_record_is_found_and_named() {
     });
     assert!(told, "in the status, and with an entry of its own");
 }
+
+#[test]
+fn what_was_put_back_at_rest_is_named_at_unseal_and_the_clock_is_doubted() {
+    let mut scene = Scene::new(vec![dataset("customers", &[])]);
+    let key = StoreKey::from(&RecordKey::time_mark());
+    let value = |scene: &Scene| {
+        let store = scene.live().records.store().get(&key);
+        store.unwrap().unwrap().value
+    };
+    let old = value(&scene);
+    scene.advance(Duration::from_mins(30));
+    assert_ne!(value(&scene), old, "the mark is written every ten minutes");
+    let put_back = Transaction {
+        puts: vec![(key.clone(), old)],
+        ..Transaction::default()
+    };
+    scene.live().records.store().transact(put_back).unwrap();
+    scene.stop();
+    scene.start(Vec::new());
+    assert!(scene.mark().paused);
+    let entries = scene.audit().len();
+    let told = (0..100).any(|_| {
+        scene.advance(PASS_EVERY);
+        let alarms = scene.live().alarms.texts();
+        let named = alarms.iter().any(|text| text.contains("System records"));
+        named && scene.audit().len() > entries
+    });
+    assert!(told, "{:?}", scene.live().alarms.texts());
+    // an operator looked into it: timers run again, and no later pass doubts the same thing again
+    scene.confirm();
+    scene.advance(PASS_EVERY);
+    scene.advance(PASS_EVERY);
+    assert!(!scene.mark().paused);
+}

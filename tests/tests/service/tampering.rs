@@ -55,6 +55,16 @@ impl Bench {
 }
 
 fn verify(dir: &Path, key: &VerifierKey, external: &[String]) -> Result<Verified, Found> {
+    verify_while(dir, key, external, &mut || ())
+}
+
+/// Verifies; `meanwhile` is done whenever a part was read.
+fn verify_while(
+    dir: &Path,
+    key: &VerifierKey,
+    external: &[String],
+    meanwhile: &mut dyn FnMut(),
+) -> Result<Verified, Found> {
     let mut check = |place: u64, entry: &[u8]| {
         let says = Prefix::read(entry).map_err(|bad| Damage::Malformed(bad.to_string()))?;
         let says = says.sequence;
@@ -66,7 +76,7 @@ fn verify(dir: &Path, key: &VerifierKey, external: &[String]) -> Result<Verified
         external,
         since: None,
         check: &mut check,
-        progress: &mut |_, _| {},
+        progress: &mut |_, _| meanwhile(),
     };
     tlog::verify(dir, key, options)
 }
@@ -121,6 +131,23 @@ async fn twelve_kinds_at_fifty_places_are_all_found() {
         without_checkpoint(&bench, place, deep);
         without_one_of_the_past(&bench, place);
     }
+}
+
+#[tokio::test]
+async fn a_log_that_grows_while_it_is_read_is_whole() {
+    let bench = bench().await;
+    let (dir, key) = (bench.dir(), &bench.keys.instance.verifier);
+    let begun = 3 * SPAN;
+    bench.keys.lay(&dir, &bench.entries[..begun]);
+    let grown = verify_while(&dir, key, &[], &mut || {
+        bench.keys.lay(&dir, &bench.entries);
+    });
+    assert_eq!(grown.unwrap().checkpoint.size, begun as u64);
+    // the same files, but the newest checkpoint is an older one to the end
+    let older = bench.keys.checkpoint(&bench.entries, begun);
+    put(&dir, "checkpoint", older.as_bytes());
+    let found = bench.verify(&[]);
+    assert!(matches!(&found, Err(found) if matches!(found.damage, Damage::Cut { .. })));
 }
 
 /// The tail is cut; `deep`: with an older checkpoint of the log put back, as if it had never been longer.

@@ -6,7 +6,7 @@ use super::{CheckEntry, Claim};
 use crate::bundle::bundle_entries;
 use crate::certificate::Keychain;
 use crate::checkpoint::Checkpoint;
-use crate::directory::Directory;
+use crate::directory::{CHECKPOINT, Directory};
 use crate::edge::Edge;
 use crate::hash::{Hash, leaf_hash};
 use crate::note::read_notes;
@@ -30,6 +30,8 @@ pub(super) struct Pass<'a> {
     first: u64,
     /// Size of the last checkpoint of the past that was read: the next one names it. `None` where reading began behind it.
     before: Option<u64>,
+    /// Greatest size in the history beyond the newest checkpoint as it was read.
+    beyond: u64,
 }
 
 impl<'a> Pass<'a> {
@@ -56,6 +58,7 @@ impl<'a> Pass<'a> {
             held: 0,
             first: 0,
             before: Some(0),
+            beyond: 0,
         }
     }
 
@@ -79,9 +82,12 @@ impl<'a> Pass<'a> {
         if size < self.first {
             return Ok(());
         }
+        if size > self.newest.size && !is_external {
+            self.beyond = self.beyond.max(size);
+            return Ok(());
+        }
         if size > self.newest.size {
-            let (given, found) = (size, self.newest.size);
-            return Err(Found::at(found, Damage::Cut { given, found }));
+            return Err(self.cut(size));
         }
         self.claims.entry(size).or_default().push(Claim {
             size,
@@ -99,8 +105,7 @@ impl<'a> Pass<'a> {
     ) -> Result<u64, Found> {
         let size = self.newest.size;
         if let Some((beyond, _)) = self.claims.range(size + 1..).next() {
-            let (given, found) = (*beyond, size);
-            return Err(Found::at(found, Damage::Cut { given, found }));
+            return Err(self.cut(*beyond));
         }
         self.read_history(self.first)?;
         self.settle()?;
@@ -113,7 +118,28 @@ impl<'a> Pass<'a> {
                 self.compare(tile, row)?;
             }
         }
+        self.grown()?;
         Ok(self.held)
+    }
+
+    fn cut(&self, given: u64) -> Found {
+        let found = self.newest.size;
+        Found::at(found, Damage::Cut { given, found })
+    }
+
+    /// What the history holds beyond the newest checkpoint was signed while this was read: the newest one there is by now
+    /// says so. Where it does not, somebody put an older one back.
+    fn grown(&self) -> Result<(), Found> {
+        if self.beyond == 0 {
+            return Ok(());
+        }
+        let now = self.directory.read_text(CHECKPOINT).ok().flatten();
+        let now = now.and_then(|note| self.keys.checkpoint(&note).ok());
+        if now.is_some_and(|now| now.size >= self.beyond) {
+            Ok(())
+        } else {
+            Err(self.cut(self.beyond))
+        }
     }
 
     fn bundle(&mut self, index: u64, check: CheckEntry<'_>) -> Result<(), Found> {

@@ -23,6 +23,8 @@ pub enum Doubt {
     FellBack,
     /// The clock is not synchronised.
     Unsynchronised,
+    /// The mark may be an older one.
+    Altered,
 }
 
 impl Doubt {
@@ -34,6 +36,7 @@ impl Doubt {
             Self::Absent => "started more than 48 h after the last time mark",
             Self::FellBack => "wall time is more than 1 h before the time mark",
             Self::Unsynchronised => "the clock is not synchronised",
+            Self::Altered => "stored records of the service's own were removed or put back",
         }
     }
 }
