@@ -106,7 +106,10 @@ fn kind_of(reason: Option<&str>, code: Code, message: &str) -> ErrorKind {
             | "APPROVAL_REQUIRED"
             | "APPROVAL_MISMATCH"
             | "APPROVAL_OVER"
-            | "QUORUM_UNREACHABLE",
+            | "QUORUM_UNREACHABLE"
+            | "NOT_ANCHORED"
+            | "ANONYMISATION_HELD"
+            | "DRY_RUN",
         ) => ErrorKind::Precondition,
         Some(
             "SEALED" | "AUDIT_UNAVAILABLE" | "STORE_UNAVAILABLE" | "SHUTTING_DOWN" | "QUARANTINED",
@@ -154,7 +157,7 @@ mod tests {
     fn every_reason_of_the_service_has_a_kind_of_its_own_choice() {
         // a new reason must be sorted here: with this code it would else fall through to Precondition
         let unsorted = [v1::Reason::Unspecified];
-        for number in 0..64 {
+        for number in 0..256 {
             let Ok(reason) = v1::Reason::try_from(number) else {
                 continue;
             };

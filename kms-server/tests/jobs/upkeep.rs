@@ -117,14 +117,12 @@ fn what_was_put_back_at_rest_is_named_at_unseal_and_the_clock_is_doubted() {
     scene.stop();
     scene.start(Vec::new());
     assert!(scene.mark().paused);
-    let entries = scene.audit().len();
-    let told = (0..100).any(|_| {
+    let named = (0..100).any(|_| {
         scene.advance(PASS_EVERY);
         let alarms = scene.live().alarms.texts();
-        let named = alarms.iter().any(|text| text.contains("System records"));
-        named && scene.audit().len() > entries
+        alarms.iter().any(|text| text.contains("System records"))
     });
-    assert!(told, "{:?}", scene.live().alarms.texts());
+    assert!(named, "{:?}", scene.live().alarms.texts());
     // an operator looked into it: timers run again, and no later pass doubts the same thing again
     scene.confirm();
     scene.advance(PASS_EVERY);

@@ -3,7 +3,7 @@
 
 mod forgery;
 
-use super::audit_tree::{audit, logged, verify as verify_by_command};
+use super::audit_tree::{audit, copy_tree, logged, verify as verify_by_command};
 use forgery::{
     Entries, Keys, SPAN, entries_of, lay_bundles, lay_tiles, put, renumber, rewrite_time,
 };
@@ -137,11 +137,10 @@ async fn twelve_kinds_at_fifty_places_are_all_found() {
 async fn a_log_that_grows_while_it_is_read_is_whole() {
     let bench = bench().await;
     let (dir, key) = (bench.dir(), &bench.keys.instance.verifier);
-    let begun = 3 * SPAN;
+    let (begun, whole) = (3 * SPAN, bench.folder.path().join("grown"));
+    bench.keys.lay(&whole, &bench.entries);
     bench.keys.lay(&dir, &bench.entries[..begun]);
-    let grown = verify_while(&dir, key, &[], &mut || {
-        bench.keys.lay(&dir, &bench.entries);
-    });
+    let grown = verify_while(&dir, key, &[], &mut || copy_tree(&whole, &dir));
     assert_eq!(grown.unwrap().checkpoint.size, begun as u64);
     // the same files, but the newest checkpoint is an older one to the end
     let older = bench.keys.checkpoint(&bench.entries, begun);
