@@ -1,5 +1,5 @@
 //! What callers and the store's writer see of publishing: changes go in as they are committed, and everybody
-//! can wait until they are visible. The work is done by [`super::publishing`]. A restriction binds here, before it
+//! can wait until they are visible. The work is done by `super::publishing`. A restriction binds here, before it
 //! is logged; nothing else is visible earlier.
 
 use super::generation::Drained;
