@@ -8,10 +8,13 @@ use kms_core::audit::{Detail, Outcome};
 use kms_core::codec::hex;
 use kms_core::engine::{Decision, Moment, View};
 use kms_core::policy::{Action, Authorised, act};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Records of a slice: about 2 ms of the writer's time.
 const SLICE: usize = 256;
+/// Most findings that are logged between two unsealings.
+const TOLD_MAX: usize = 10_000;
 /// From slice to slice.
 const SLICE_EVERY: Duration = Duration::from_secs(1);
 /// From one whole pass to the next.
@@ -19,12 +22,13 @@ const PASS_EVERY: Duration = Duration::from_mins(10);
 
 pub(super) async fn run(service: &Service, lane: &Lane) {
     let clock = service.clock();
+    let mut told = HashSet::new();
     if let Some(live) = service.gate().live() {
         let at_unseal = Slice {
             shards: live.altered.clone(),
             ..Slice::default()
         };
-        tell(service, lane, &live, &at_unseal).await;
+        tell(service, lane, &live, &at_unseal, &mut told).await;
     }
     loop {
         let Some(live) = service.gate().live() else {
@@ -32,7 +36,7 @@ pub(super) async fn run(service: &Service, lane: &Lane) {
         };
         let pause = match live.writer().scrub(SLICE).await {
             Ok(slice) => {
-                tell(service, lane, &live, &slice).await;
+                tell(service, lane, &live, &slice, &mut told).await;
                 if slice.finished {
                     PASS_EVERY
                 } else {
@@ -49,8 +53,14 @@ pub(super) async fn run(service: &Service, lane: &Lane) {
     }
 }
 
-/// What was found and not told before.
-async fn tell(service: &Service, lane: &Lane, live: &Live, slice: &Slice) {
+/// What was found and not told before. The status keeps a hundred alarms; the log is told of each all the same.
+async fn tell(
+    service: &Service,
+    lane: &Lane,
+    live: &Live,
+    slice: &Slice,
+    told: &mut HashSet<String>,
+) {
     let damaged = slice.damaged.iter().map(|key| {
         let (tree, name) = (key.tree, hex(&key.key));
         format!("store: {tree:?} record {name} does not open")
@@ -59,7 +69,8 @@ async fn tell(service: &Service, lane: &Lane, live: &Live, slice: &Slice) {
         format!("store: {tree:?} records of {shard:?} were removed or put back from an older copy")
     });
     for text in damaged.chain(altered) {
-        if !live.alarms.raise(&text, &text) {
+        live.alarms.raise(&text, &text);
+        if told.len() >= TOLD_MAX || !told.insert(text.clone()) {
             continue;
         }
         tracing::error!("{text}");
