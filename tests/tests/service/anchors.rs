@@ -123,6 +123,18 @@ async fn checkpoints_carry_the_signatures_of_two_witnesses() {
     assert!(confirmed.count() >= 1);
 }
 
+/// The disk is as it was before entries that the witness has seen.
+async fn put_disk_back(installation: &Installation) {
+    let data = installation.dir().join("data");
+    let old = installation.scratch().join("old");
+    copy_disk(&data, &old);
+    // the second start shows the witness what the first has signed
+    makes_entries(installation, 5).await;
+    makes_entries(installation, 1).await;
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&old, &data).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_whole_disk_put_back_stays_sealed() {
     let installation = Installation::new();
@@ -131,14 +143,7 @@ async fn a_whole_disk_put_back_stays_sealed() {
     let serving = witness.serve(0);
     let port = serving.address.port();
     configure(&installation, 1, &[(&witness, port)]);
-    let data = installation.dir().join("data");
-    let old = installation.scratch().join("old");
-    copy_disk(&data, &old);
-    // the second start shows the witness what the first has signed
-    makes_entries(&installation, 5).await;
-    makes_entries(&installation, 1).await;
-    std::fs::remove_dir_all(&data).unwrap();
-    std::fs::rename(&old, &data).unwrap();
+    put_disk_back(&installation).await;
 
     let daemon = installation.start();
     let operator = daemon.caller(&installation, Role::Operator).await;
@@ -164,14 +169,7 @@ async fn a_second_host_refuses_a_fork_and_keeps_the_proof() {
     let serving = witness.serve(0);
     let port = serving.address.port();
     configure(&installation, 1, &[(&witness, port)]);
-    let data = installation.dir().join("data");
-    let old = installation.scratch().join("old");
-    copy_disk(&data, &old);
-    // the second start shows the witness what the first has signed
-    makes_entries(&installation, 5).await;
-    makes_entries(&installation, 1).await;
-    std::fs::remove_dir_all(&data).unwrap();
-    std::fs::rename(&old, &data).unwrap();
+    put_disk_back(&installation).await;
     configure(&installation, 0, &[]);
     makes_entries(&installation, 40).await;
     // the machine alone finds nothing wrong

@@ -8,6 +8,7 @@ mod people;
 use super::blocking;
 use crate::call::lane::Lane;
 use crate::call::operation::Refused;
+use crate::call::page::bad_token;
 use crate::call::road::Incoming;
 use crate::call::ticket::Ticket;
 use crate::call::{Service, parse};
@@ -112,12 +113,11 @@ impl Service {
             return Err(Refusal::field("at_time", "not in the future"));
         }
         let after = self.pager(live, ticket).position(&message.page_token)?;
-        let bad = || Refusal::field("page_token", "a token from the last answer, unchanged");
         Ok(Wanted {
             at,
             limit: parse::page_size(message.page_size)?,
             after: after
-                .map(|after| String::from_utf8(after).map_err(|_| bad()))
+                .map(|after| String::from_utf8(after).map_err(|_| bad_token()))
                 .transpose()?,
             principal: message.principal.clone(),
         })
