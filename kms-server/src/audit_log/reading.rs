@@ -39,7 +39,7 @@ pub struct Filter {
     /// Of this version; together with a dataset.
     pub version: Option<VersionNumber>,
     /// In which one shred secret took part: what stands for it, month by month.
-    pub secrets: Option<BTreeMap<Month, [u8; 16]>>,
+    pub secrets: Option<BTreeMap<Month, Vec<[u8; 16]>>>,
     /// Not before.
     pub from_time: Option<Timestamp>,
     /// Before.
@@ -107,9 +107,10 @@ fn version_of(entry: &Entry) -> Option<VersionNumber> {
 }
 
 /// Whether the secret is among the entry's, under its month's key.
-fn names(entry: &Entry, secrets: &BTreeMap<Month, [u8; 16]>) -> bool {
-    let hash = entry.prefix.month.and_then(|month| secrets.get(&month));
-    hash.is_some_and(|hash| entry.item().is_some_and(|item| item.secrets.contains(hash)))
+fn names(entry: &Entry, secrets: &BTreeMap<Month, Vec<[u8; 16]>>) -> bool {
+    let hashes = entry.prefix.month.and_then(|month| secrets.get(&month));
+    let named = entry.item().zip(hashes);
+    named.is_some_and(|(item, hashes)| hashes.iter().any(|hash| item.secrets.contains(hash)))
 }
 
 /// One page.

@@ -47,7 +47,10 @@ impl Asked {
         if let (Some(id), Some(version)) = (filter.dataset, filter.version) {
             facts.push(version_fact(id, version));
         }
-        let secrets = filter.secrets.iter().flat_map(|secrets| secrets.values());
+        let secrets = filter
+            .secrets
+            .iter()
+            .flat_map(|secrets| secrets.values().flatten());
         let asked = Self {
             facts,
             secrets: secrets.map(|hash| fact(6, hash)).collect(),

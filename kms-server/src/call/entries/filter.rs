@@ -6,13 +6,18 @@ use crate::audit_log::Filter;
 use crate::call::operation::Refused;
 use crate::call::{Service, parse};
 use crate::live::Live;
+use crate::store::{ReadError, Records};
 use kms_core::audit::Outcome;
 use kms_core::engine::{Refusal, ScopeRequest, resolve_scope};
+use kms_core::key::record::{Record, RecordKey};
 use kms_core::name::{PrincipalName, SecretId, VersionNumber};
 use kms_core::policy::Action;
 use kms_core::reason::Reason;
 use kms_proto::v1;
 use v1::shred_secret_selector::By;
+
+/// Most secrets of one scope that are followed, one after the other.
+const SUCCESSIONS_MAX: usize = 64;
 
 /// The filters of a request.
 pub(super) struct Wanted<'m> {
@@ -122,25 +127,29 @@ impl Service {
             filter.dataset = Some(dataset.record.key_id);
         }
         if let Some(selector) = wanted.secret {
-            let Some(id) = self.secret(selector, live, held).await? else {
+            let Some(ids) = self.secrets(selector, live, held).await? else {
                 return Ok(None);
             };
             let months = live.state.months().into_iter();
-            let hashes = months.map(|keys| (keys.month(), keys.secret_hash(id)));
+            let hashes = months.map(|keys| {
+                let hashes = ids.iter().map(|id| keys.secret_hash(*id));
+                (keys.month(), hashes.collect())
+            });
             filter.secrets = Some(hashes.collect());
         }
         Ok(Some(filter))
     }
 
-    async fn secret(
+    /// The secret of an id; of a scope its present secret and those that it succeeds, which are the same person's.
+    async fn secrets(
         &self,
         selector: &v1::ShredSecretSelector,
         live: &Live,
         held: &Held,
-    ) -> Result<Option<SecretId>, Refused> {
+    ) -> Result<Option<Vec<SecretId>>, Refused> {
         let named = match &selector.by {
             None => return Err(Refusal::field("shred_secret", "a scope or an id").into()),
-            Some(By::Id(id)) => return Ok(Some(parse::secret_id(id, "shred_secret.id")?)),
+            Some(By::Id(id)) => return Ok(Some(vec![parse::secret_id(id, "shred_secret.id")?])),
             Some(By::Scope(named)) => named,
         };
         let request = ScopeRequest {
@@ -153,6 +162,33 @@ impl Service {
         let scope = scope.map_err(|refusal| refusal.within("shred_secret"))?;
         let gathered = live.gather(held, std::slice::from_ref(&scope), &[]).await?;
         let found = gathered.by_scope.get(&scope).and_then(Option::as_ref);
-        Ok(found.map(|named| named.entry.id))
+        let Some(newest) = found.map(|named| named.entry.id) else {
+            return Ok(None);
+        };
+        let records = live.records.clone();
+        let followed = tokio::task::spawn_blocking(move || predecessors(&records, newest)).await;
+        let followed = followed.map_err(|_| Reason::Internal)?;
+        Ok(Some(followed.map_err(|error| {
+            tracing::error!(%error, "a shred secret's record cannot be read");
+            Reason::StoreUnavailable
+        })?))
     }
+}
+
+/// `newest` and the secrets that it succeeds, newest first.
+fn predecessors(records: &Records, newest: SecretId) -> Result<Vec<SecretId>, ReadError> {
+    let mut all = vec![newest];
+    let mut last = newest;
+    while all.len() < SUCCESSIONS_MAX {
+        let stored = records.get(&RecordKey::shred(last))?;
+        let Some(Record::Shred(record)) = stored.and_then(|stored| stored.record) else {
+            break;
+        };
+        let Some(earlier) = record.succeeds else {
+            break;
+        };
+        all.push(earlier);
+        last = earlier;
+    }
+    Ok(all)
 }

@@ -1,5 +1,7 @@
 //! The first question of a breach: what could they have read, who could have read it.
 
+use kms_proto::v1::shred_secret_selector::By;
+use kms_proto::v1::{DestroyShredSecretRequest, ShredSecretSelector};
 use kms_tests::caller::{Caller, context, subject};
 use kms_tests::daemon::{Installation, Role};
 use serde_json::Value;
@@ -93,6 +95,39 @@ async fn counts_are_those_of_what_was_done() {
         table.contains("Released in all: 10") && table.contains("Not seen:"),
         "{table}"
     );
+}
+
+/// Whoever was erased and came back has two secrets, and both count.
+#[tokio::test]
+async fn an_earlier_secret_of_the_same_person_counts_too() {
+    let installation = Installation::new();
+    let daemon = installation.start();
+    let service = daemon.caller(&installation, Role::Service).await;
+    let operator = daemon.caller(&installation, Role::Operator).await;
+    let tenant = context("tenant", "acme");
+    let mut uses = [subject("acme", "jane", "customer")];
+    service.generate("files", &tenant, &uses).await.unwrap();
+    let selector = ShredSecretSelector {
+        by: Some(By::Scope(uses[0].scope.clone().unwrap())),
+    };
+    let erased = DestroyShredSecretRequest {
+        selector: Some(selector),
+        reason: "erasure request 17".into(),
+        validate_only: false,
+    };
+    let erased = operator.shred().destroy_shred_secret(erased).await.unwrap();
+    uses[0].succeeds_id = erased.into_inner().secret.unwrap().id;
+    service.generate("files", &tenant, &uses).await.unwrap();
+    let of_jane = [
+        "--subject",
+        "jane",
+        "--account",
+        "acme",
+        "--class",
+        "customer",
+    ];
+    let report = exposure(&installation, &of_jane);
+    assert_eq!(report["released"], 2, "{report}");
 }
 
 /// What a client opened from its memory is reported, and stands beside what the service released.
